@@ -209,15 +209,42 @@ def test_altered_or_missing_patterns_stop_a_run(world):
     assert not (safe / "ucbench.jsonl").exists() or (safe / "ucbench.jsonl").read_bytes()
 
 
-def test_later_entrieswithout_a_pattern_are_left_out_and_the_others_are_written(tmp_path):
+@pytest.fixture
+def unassigned(tmp_path):
+    """Originals and copies, of a poisoner that has no pattern for the later photo, which is there twice."""
     photos, safe = small_folder(tmp_path / "photos", 5, "png"), tmp_path / "safe"
     protect(photos, safe, UNASSIGNED)
-    photograph(9).save(photos / "later.png")
-    next(safe.glob("p0*")).unlink()
+    for name in ("later.png", "the same.png"):
+        photograph(9).save(photos / name)
+    (safe / "p0.png").unlink()
+    return photos, safe
+
+
+def test_later_photos_without_a_pattern_are_left_out_and_the_others_are_written(unassigned):
+    photos, safe = unassigned
     found = protect(photos, safe, UNASSIGNED)
-    assert [left.path for left in found.left] == ["later.png"]
-    assert "has no change for photos that it was not crafted on" in found.left[0].reason
+    assert (found.written, [left.path for left in found.left]) == (("p0.png",), ["later.png", "the same.png"])
+    assert all("has no change for photos that it was not crafted on" in left.reason for left in found.left)
     assert [path.name for path in safe.glob("p0*")] == ["p0.png"]
+
+
+def test_dry_run_leaves_out_later_photos_without_a_pattern_as_the_run_does(unassigned, tmp_path):
+    photos, safe = unassigned
+    for out, options in ((safe, {}), (tmp_path / "other", {"patterns_of": safe / "ucbench.json"})):
+        dry = protect(photos, out, UNASSIGNED, dry_run=True, **options)
+        done = protect(photos, out, UNASSIGNED, **options)
+        assert (dry.written, dry.left, dry.refused) == (done.written, done.left, "")
+        assert [left.path for left in dry.left] == ["later.png", "the same.png"]
+
+
+def test_dry_run_says_that_a_run_refuses_altered_or_missing_patterns(world):
+    photos, safe = world
+    photograph(204).save(photos / "later.jpg")
+    with (safe / "ucbench.npz").open("ab") as file:
+        file.write(b"x")
+    assert "was altered" in protect(photos, safe, dry_run=True).refused
+    (safe / "ucbench.npz").unlink()
+    assert "is missing" in protect(photos, safe, dry_run=True).refused
 
 
 def test_two_runs_do_not_write_to_one_folder(world):

@@ -143,7 +143,7 @@ def _print(done: Protection) -> None:
         ]
     print_facts(facts)
     if done.refused:
-        print_notes(f"A RUN WOULD END WITHOUT COPIES: {done.refused}")
+        print_notes(f"A RUN WOULD WRITE NO COPIES: {done.refused}")
     if done.unchanged:
         names = [*done.unchanged[:_SHOWN], *(["and more, see the report"] if len(done.unchanged) > _SHOWN else [])]
         print_notes(f"NOT PROTECTED, since the copy equals the original: {', '.join(names)}")

@@ -57,12 +57,26 @@ class Run:
 
 
 def patterns_for(run: Run, given: Path | None) -> CraftedPatterns:
-    """The patterns of the folder of copies: those that it has, those in the file ``given``, or new ones.
+    """The patterns of the folder of copies, which has them afterwards: :func:`existing_patterns`, or new ones.
 
     Raises:
-        UsageError: if it has others than ``given``, or there are more photos than one craft takes and the poisoner has
+        UsageError: as :func:`existing_patterns`, or if there are more photos than one craft takes and the poisoner has
             no change for the others.
-        DataError: if they are damaged, missing or of other settings, or no photo can be read.
+        DataError: as :func:`existing_patterns`, or if no photo can be read.
+    """
+    patterns = existing_patterns(run, given) or _crafted(run)
+    if not (run.out / PATTERNS).exists():
+        write_patterns(run.out / PATTERNS, patterns)
+    return patterns
+
+
+def existing_patterns(run: Run, given: Path | None) -> CraftedPatterns | None:
+    """The patterns that the folder of copies has, or else those in the file ``given``; None if there are none yet.
+
+    Raises:
+        UsageError: if the folder has others than ``given``.
+        DataError: if they are damaged, missing or of other settings.
+        StoreError: if they cannot be read.
     """
     path, manifest = run.out / PATTERNS, run.state.manifest
     if path.exists():
@@ -78,9 +92,7 @@ def patterns_for(run: Run, given: Path | None) -> CraftedPatterns:
         return patterns
     if manifest is not None:
         raise DataError(f"{path} is missing: without it, later photos would get other patterns. Restore it.")
-    patterns = _crafted(run) if given is None else read_patterns(given)
-    write_patterns(path, patterns)
-    return patterns
+    return None if given is None else read_patterns(given)
 
 
 def photos_to_craft_on(run: Run) -> list[Found]:
@@ -146,22 +158,35 @@ def _working_images(
     return working_images(chain([first], stream), run.settings.size), read
 
 
-def _numbers(run: Run, patterns: CraftedPatterns, log: Journal) -> dict[str, int]:
-    """The pattern of every file, by its SHA-256. Files that were not crafted on get that of the nearest group.
+def photos_to_assign(run: Run, patterns: CraftedPatterns) -> list[Found]:
+    """The different files that are to get a pattern and have none yet: those that were not crafted on.
 
-    Where the poisoner has no pattern for them, they are left out, and the others get their copies.
+    Where the poisoner has no pattern for them, they are left out instead.
     """
-    numbers = {**run.state.numbers, **patterns.number_of}
+    numbers = _known_numbers(run, patterns)
     unreadable = damaged(run.work, run.state)
     new = {run.sha256(found): found for found in run.work.todo if str(found.path) not in unreadable}
-    unknown = [found for sha256, found in new.items() if sha256 not in numbers]
+    unknown = {sha256: found for sha256, found in new.items() if sha256 not in numbers}
     if not unknown:
-        return numbers
+        return []
     try:
         check_assigns(run.craft, len(patterns.release.index), run.session)
     except UsageError as error:
-        for found in unknown:
-            run.state.add(LeftOut(path=str(found.path), reason=str(error), sha256=run.sha256(found)))
+        for found in run.work.todo:
+            if (sha256 := run.sha256(found)) in unknown:
+                run.state.add(LeftOut(path=str(found.path), reason=str(error), sha256=sha256))
+        return []
+    return list(unknown.values())
+
+
+def _known_numbers(run: Run, patterns: CraftedPatterns) -> dict[str, int]:
+    return {**run.state.numbers, **patterns.number_of}
+
+
+def _numbers(run: Run, patterns: CraftedPatterns, log: Journal) -> dict[str, int]:
+    """The pattern of every file, by its SHA-256. Files that were not crafted on get that of the nearest group."""
+    numbers, unknown = _known_numbers(run, patterns), photos_to_assign(run, patterns)
+    if not unknown:
         return numbers
     advance = run.session.progress.bar("finding the groups of photos", len(unknown))
     for start in range(0, len(unknown), ASSIGNED):

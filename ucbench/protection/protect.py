@@ -58,7 +58,7 @@ class Protection:
         peak_memory_mib: of the largest process.
         report: the page, or None in a dry run.
         dry_run: whether nothing was done.
-        refused: of a dry run, why a run would make no patterns, as far as it shows before photos are read; else empty.
+        refused: of a dry run, why a run would write no copies, as far as it shows before photos are read; else empty.
     """
 
     folder: Path
@@ -112,11 +112,13 @@ def protect(
     work = work_of(survey(photos, out), photos, out, output.format, state, session.progress, force)
     refused = ""
     if work.todo or check or not is_complete(out, work, state):
-        from ucbench.protection.copies import Run, photos_to_craft_on
+        from ucbench.protection.copies import Run, existing_patterns, photos_to_assign, photos_to_craft_on
 
         run = Run(photos, out, work, settings, output, state, session)
         try:
-            if file is None and state.manifest is None and not (out / PATTERNS).exists():
+            if dry_run and (patterns := existing_patterns(run, file)):
+                photos_to_assign(run, patterns)
+            elif file is None and state.manifest is None and not (out / PATTERNS).exists():
                 photos_to_craft_on(run)
         except (UsageError, DataError) as error:
             if not dry_run:
