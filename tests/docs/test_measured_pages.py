@@ -8,7 +8,7 @@ import re
 
 import doc_pages
 import pytest
-from _ext import analyses, measured, photo_effect, speed
+from _ext import analyses, measured, page_loads, photo_effect, speed
 from scipy import stats
 
 from ucbench.leaderboard.gates import RULES, gates_of
@@ -63,6 +63,19 @@ def test_photo_effect_shows_a_column_once_every_release_has_it(tmp_path, monkeyp
     monkeypatch.setattr(photo_effect, "RECORD", tmp_path / "record.json")
     header = photo_effect.described().splitlines()[2]
     assert header.count("|") - 1 == columns
+
+
+def test_page_loads_leave_out_pages_that_the_site_no_longer_has(tmp_path, monkeypatch):
+    record = json.loads(page_loads.RECORD.read_text(encoding="utf-8"))
+    pages = [
+        "empty.html", "index.html", f"boards/{BOARD.replace('/', '-')}/cells.html", "poisoners/uc.html",
+        "defenses/jpeg.html", "boards/gone-v1/index.html", f"boards/{BOARD.replace('/', '-')}/cells/0.html",
+        "poisoners/gone.html", "defenses/none.html",
+    ]  # fmt: skip
+    rows = [{**record["rows"][0], "page": page} for page in pages]
+    (tmp_path / "record.json").write_text(json.dumps({**record, "rows": rows}))
+    monkeypatch.setattr(page_loads, "RECORD", tmp_path / "record.json")
+    assert re.findall(r"`(.+?)`", page_loads.shown()) == pages[:5]
 
 
 def goals() -> dict[str, str]:
