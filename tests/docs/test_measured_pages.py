@@ -101,6 +101,16 @@ def test_performance_table_states_the_goals_of_the_subjects():
     assert shown == goals()
 
 
+def test_goal_that_a_lower_bound_meets_is_marked_so():
+    record = json.loads((speed.OFFICIAL / "uc-effect.json").read_text(encoding="utf-8"))
+    (row,) = record["rows"]
+    assert row["plain"]["notes"]["share"] < 0.5 <= row["ucbench"]["notes"]["share"]
+    row |= {"ratio": 41.0, "target": {"at_least": 40.0}, "met": True}
+    assert speed.line(row, 16)[4:6] == ["at least 41.00", "40: met (lower bound, see below)"]
+    row["ucbench"]["notes"]["at_least"] = False
+    assert speed.line(row, 16)[4:6] == ["41.00", "40: met"]
+
+
 @pytest.mark.parametrize(
     ("heading", "name"),
     [
