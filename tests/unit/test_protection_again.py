@@ -151,6 +151,13 @@ def test_settings_that_are_not_given_are_those_of_the_first_run(original, tmp_pa
     assert (tmp_path / "safe" / "later.webp").exists()
 
 
+def test_surrogate_that_is_not_given_again_is_that_of_the_first_run(tmp_path):
+    photos, safe = small_folder(tmp_path / "photos"), tmp_path / "safe"
+    protect(photos, safe, replace(REQUEST, surrogate="others"))
+    photograph(203).save(photos / "later.jpg")
+    assert protect(photos, safe, replace(REQUEST, surrogate=None)).written == ("later.jpg",)
+
+
 def test_settings_of_a_run_that_made_nothing_bind_no_later_one(tmp_path):
     photos = small_folder(tmp_path / "photos")
     with pytest.raises(UsageError, match="make 2 to 6 groups"):

@@ -57,7 +57,7 @@ class Request:
         if self.epsilon is not None:
             asked["epsilon"] = parse_epsilon(str(self.epsilon))
         if earlier is None or self.poisoner is not None:
-            asked |= self._methods(registry)
+            asked |= self._methods(registry, earlier)
         elif self.surrogate is not None:
             asked["surrogate"] = str(registry.resolve(SurrogateSpec, self.surrogate))
         if earlier is None:
@@ -65,12 +65,13 @@ class Request:
         _refuse_other(earlier, asked, "Patterns of one folder are made once")
         return earlier
 
-    def _methods(self, registry: Registry) -> dict[str, Any]:
+    def _methods(self, registry: Registry, earlier: Settings | None) -> dict[str, Any]:
         poisoner = registry.resolve(PoisonerSpec, self.poisoner or POISONER)
         spec = poisoner.spec
         if native_budget(spec, poisoner.params).norm != "linf":
             raise UsageError(f"Poisoner {poisoner} has no largest change per value (linf). Choose another.")
-        named = self.surrogate or surrogate_of(poisoner)
+        kept = earlier.surrogate if earlier is not None and earlier.poisoner == str(poisoner) else None
+        named = self.surrogate or kept or surrogate_of(poisoner)
         if not named and spec.label_access == "full":
             named = self.labeler
         surrogate = registry.resolve(SurrogateSpec, named) if named else None
