@@ -254,6 +254,16 @@ def test_dry_run_says_that_a_run_refuses_altered_or_missing_patterns(world):
     assert "is missing" in protect(photos, safe, dry_run=True).refused
 
 
+def test_check_that_too_few_photos_prevent_leaves_a_run_that_has_ended(tmp_path):
+    photos, safe = small_folder(tmp_path / "photos"), tmp_path / "safe"
+    with pytest.raises(UsageError, match=r"at least two groups of .* The copies and their report are written"):
+        protect(photos, safe, check=True)
+    before = contents(safe)
+    assert {"report.html", "ucbench.json", "p0.png"} < before.keys()
+    assert "ucbench.jsonl" not in before
+    assert protect(photos, safe).written == ()
+
+
 def test_two_runs_do_not_write_to_one_folder(world):
     photos, safe = world
     photograph(205).save(photos / "later.jpg")

@@ -161,7 +161,9 @@ def _carry_out(run: Run, before: tuple[str, ...], file: Path | None, by_folder: 
         write_copies(run, patterns, log, jobs)
         state.manifest = _manifest(run, patterns)
         write_manifest(out / MANIFEST, state.manifest)
-        _write_report(out / REPORT, state.manifest, run.photos, run.session, by_folder, check)
+        problem = _write_report(out / REPORT, state.manifest, run.photos, run.session, by_folder, check)
+    if problem:
+        raise UsageError(f"{problem} The copies and their report are written, without the check.") from problem
 
 
 def _given(patterns_of: Path, out: Path, earlier: Settings | None) -> tuple[Settings, Path]:
@@ -196,7 +198,10 @@ def _manifest(run: Run, patterns: CraftedPatterns) -> Manifest:
     )
 
 
-def _write_report(path: Path, manifest: Manifest, photos: Path, session: Session, by_folder: bool, check: bool) -> None:
+def _write_report(
+    path: Path, manifest: Manifest, photos: Path, session: Session, by_folder: bool, check: bool
+) -> UsageError | None:
+    """Write the report; returns why there was no check, if one was asked for."""
     from ucbench.protection.effect import check_effect
     from ucbench.protection.report import write_report
     from ucbench.protection.survival import survival
@@ -213,8 +218,7 @@ def _write_report(path: Path, manifest: Manifest, photos: Path, session: Session
     except UsageError as error:  # too few photos or classes; the copies and their report are no worse for it
         problem = error
     write_report(path, shown, photos, path.parent, survival(present, photos, path.parent, session.progress), effect)
-    if problem:
-        raise problem
+    return problem
 
 
 def _peak_memory() -> int:
