@@ -82,12 +82,13 @@ def test_equal_files_get_equal_pixels(protected):
     assert np.array_equal(decode(safe / "clash-jpg.png"), decode(safe / "summer" / "the same again.png"))
 
 
-def test_copy_that_equals_its_original_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize("format", ["png", "jpeg"])
+def test_photo_that_the_pattern_does_not_change_is_named(tmp_path, monkeypatch, format):
     photos = small_folder(tmp_path / "photos")
     # A pattern that is reduced to one pixel has nothing left.
     monkeypatch.setattr(writing, "perturbed", lambda pixels, changes: pixels if len(pixels) == 1 else pixels ^ 1)
-    Image.new("RGB", (100, 1), "gray").save(photos / "line.png")
-    done = protect(photos, tmp_path / "safe")
+    photograph(7, 100, 1).save(photos / "line.png")
+    done = protect(photos, tmp_path / "safe", replace(REQUEST, format=format))
     assert done.unchanged == ("line.png",)
     assert "Not changed:</strong> line.png" in (tmp_path / "safe" / "report.html").read_text(encoding="utf-8")
 

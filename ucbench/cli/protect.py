@@ -146,7 +146,7 @@ def _print(done: Protection) -> None:
         print_notes(f"A RUN WOULD WRITE NO COPIES: {done.refused}")
     if done.unchanged:
         names = [*done.unchanged[:_SHOWN], *(["and more, see the report"] if len(done.unchanged) > _SHOWN else [])]
-        print_notes(f"NOT PROTECTED, since the copy equals the original: {', '.join(names)}")
+        print_notes(f"NOT PROTECTED, since the pattern changes nothing in the photo: {', '.join(names)}")
     if done.notes:
         notes = "; ".join(f"{note} ({count})" for note, count in done.notes.items())
         print_notes(f"Beside the change, by number of copies: {notes}.")

@@ -26,6 +26,9 @@ LARGEST = 2**30
 #: Before what the craft of patterns warned of, in the words of its method.
 WEAK = "The patterns may be too weak to do anything, even to the network that they were made with. Their method says:"
 
+#: Note on a photo that its pattern does not change.
+UNCHANGED = "not protected: the pattern changes nothing in the photo, which may be too small for it"
+
 Format = Literal["png", "webp", "same", "jpeg"]
 
 
@@ -110,6 +113,11 @@ class ProtectedPhoto(_Part):
     ssim: float
     changed: float
     notes: tuple[str, ...] = ()
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether its pattern changes nothing; a lossy copy differs from its original even so."""
+        return not self.linf or UNCHANGED in self.notes
 
 
 class LeftOut(_Part):

@@ -19,6 +19,7 @@ from ucbench.protection.manifest import (
     MANIFEST,
     PATTERNS,
     REPORT,
+    UNCHANGED,
     LeftOut,
     Manifest,
     Patterns,
@@ -30,7 +31,6 @@ from ucbench.protection.manifest import (
 )
 from ucbench.protection.survey import survey
 from ucbench.protection.work import is_complete, left_out, work_of
-from ucbench.protection.writing import UNCHANGED
 from ucbench.store.files import digest_of, sweep_drafts
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Protection:
         photos: copies that the folder has in all.
         written: originals whose copies this run wrote; of a dry run, would write.
         left: entries without a copy, with reasons.
-        unchanged: copies that equal their originals, which are too small for a pattern.
+        unchanged: photos that their pattern does not change, most likely since they are too small for it.
         notes: what else happened to photos, such as a position that was removed, and to how many.
         linf: largest difference of any copy, re-opened, from its original, in 8-bit levels; None without copies.
         patterns: how many patterns there are; None in a dry run of a new folder.
@@ -133,7 +133,7 @@ def protect(
         photos=len(state.photos),
         written=tuple(path for found in work.todo if (path := str(found.path)) not in without),
         left=left,
-        unchanged=tuple(path for path, photo in sorted(state.photos.items()) if not photo.linf),
+        unchanged=tuple(path for path, photo in sorted(state.photos.items()) if photo.is_unchanged),
         notes=_notes(state.photos.values()),
         linf=max((photo.linf for photo in state.photos.values()), default=None),
         patterns=state.manifest.patterns.count if state.manifest else None,
@@ -177,7 +177,7 @@ def _given(patterns_of: Path, out: Path, earlier: Settings | None) -> tuple[Sett
 
 
 def _notes(photos: Iterable[ProtectedPhoto]) -> dict[str, int]:
-    """How often each note is there, most often first; copies that equal their originals are listed apart."""
+    """How often each note is there, most often first; photos that their pattern does not change are listed apart."""
     counts = Counter(note for photo in photos for note in photo.notes if note != UNCHANGED)
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 

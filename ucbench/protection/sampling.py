@@ -17,7 +17,7 @@ def sample(photos: Sequence[ProtectedPhoto], count: int) -> list[ProtectedPhoto]
 
     The first of every pattern, then the second of every pattern; patterns by index, photos in the order given.
     """
-    groups = by_pattern(photo for photo in photos if photo.linf and photo.width * photo.height <= LARGEST)
+    groups = by_pattern(photo for photo in photos if not photo.is_unchanged and photo.width * photo.height <= LARGEST)
     turns = chain.from_iterable(zip_longest(*groups.values()))
     return [photo for photo in turns if photo is not None][:count]
 

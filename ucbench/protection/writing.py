@@ -18,7 +18,7 @@ from ucbench.data.budget import LEVELS
 from ucbench.data.distortion import PSNR_CAP, measure
 from ucbench.data.images import Pixels
 from ucbench.errors import ContractError, DataError
-from ucbench.protection.manifest import LeftOut, Output, ProtectedPhoto
+from ucbench.protection.manifest import UNCHANGED, LeftOut, Output, ProtectedPhoto
 from ucbench.protection.photo import (
     LOSSY,
     has_directories,
@@ -31,8 +31,6 @@ from ucbench.protection.photo import (
 from ucbench.protection.stretch import perturbed
 from ucbench.store.files import digest_of
 
-#: Note on a copy that is as its original.
-UNCHANGED = "not protected: the copy equals the original, which may be too small for the pattern"
 #: Rows that are compared at once; side of the tiles that SSIM is measured on, and tiles along each side.
 _ROWS, _TILE, _ACROSS = 64, 256, 4
 
@@ -72,6 +70,8 @@ def protect_photo(task: Task) -> ProtectedPhoto | LeftOut:
         if type == "JPEG":
             photo = opaque(photo)
         pixels = perturbed(photo.pixels, task.changes)
+        rows = (slice(start, start + _ROWS) for start in range(0, len(pixels), _ROWS))
+        is_unchanged = all(np.array_equal(pixels[part], photo.pixels[part]) for part in rows)
         write_photo(replace(photo, pixels=pixels), target, type, task.output.quality)
         del pixels  # of a large photo this is much
         values = compared(photo.pixels, read_photo(target).pixels)
@@ -83,7 +83,7 @@ def protect_photo(task: Task) -> ProtectedPhoto | LeftOut:
     notes = [f"{type} changes values beyond the perturbation"] if type in LOSSY else []
     if type == "TIFF" and has_directories(photo.exif):
         notes.append("only the main metadata kept: TIFF copies have no camera details and no position")
-    if not values["linf"]:
+    if is_unchanged:
         notes.append(UNCHANGED)
     return ProtectedPhoto(
         source=task.source,
