@@ -92,6 +92,7 @@ def test_dry_run_says_that_a_run_refuses_too_few_photos_which_writes_nothing(pho
     printed = " ".join(capsys.readouterr().out.split())
     assert "leave notes.txt" in printed
     assert f"A RUN WOULD WRITE NO COPIES: {text}" in printed
+    assert "would be written 0" in printed
     assert protect(photos, *options) != 0
     assert text in capsys.readouterr().err
     assert not (photos.parent / "safe").exists()

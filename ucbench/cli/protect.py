@@ -127,7 +127,7 @@ def _print(done: Protection) -> None:
         typer.echo(f"and {len(done.left) - _SHOWN} more without a copy, see the report")
     reasons = Counter(one.reason for one in done.left)
     facts = [
-        ("would be written" if done.dry_run else "copies written", str(len(done.written))),
+        ("would be written" if done.dry_run else "copies written", str(0 if done.refused else len(done.written))),
         ("copies in all", str(done.photos)),
         ("without a copy", f"{len(done.left)}" + (f" (most: {reasons.most_common(1)[0][0]})" if reasons else "")),
     ]
