@@ -20,6 +20,7 @@ extensions += [
     "_ext.reproduced",
     "_ext.columns",
     "_ext.boards",
+    "_ext.crafts",
     "_ext.results",
     "_ext.notebooks",
     "_ext.gate",
