@@ -10,7 +10,7 @@ import tiny_components as tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ucbench.errors import UsageError
+from ucbench.errors import UnmetRequestError, UsageError
 from ucbench.matrix import requests
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.matrix.suite import find_suite, load_suite, shard, shipped_suites
@@ -276,6 +276,9 @@ def test_shipped_suites_name_existing_components(name):
         if "is not installed" in str(error):  # a key holds the framework's version
             pytest.skip(str(error))
         raise
+    except UnmetRequestError as error:  # a key holds the weights' SHA-256
+        assert name == "cifar10-clip"
+        pytest.skip(str(error))
     defenses = {cell.defense_text for cell in found}
     assert set(suite.file.ranking.defenses) <= defenses
     assert suite.file.threads == 1
