@@ -3,8 +3,8 @@
 Replaces markers in a page. ``<!-- board photos-core/v1 -->`` becomes a table of the board: mean test accuracy of
 every poisoner, with the half-width of its 95 % t interval over crafts. ``<!-- mean photos-core/v1 uc -->`` becomes one
 of these means; a poisoner that was given other labels than the original ones is written ``rand-class|clusters:k=10``,
-one under a defense ``uc|jpeg``. Where a board has several victims, radii or presets, they follow:
-``uc|airbench@small|8|standard``.
+one under a defense ``uc|jpeg``. Where a board has several victims, radii, presets or surrogates (or models of its craft
+labels), they follow: ``uc|airbench@small|8|standard|openclip:RN50``.
 Within a table, Markdown wants bars escaped: ``uc\\|jpeg``.
 ``<!-- across victim fast-surrogates/v1 -->`` becomes a table of the means by poisoner and victim, and of the gate's
 verdicts; likewise for other axes. ``<!-- orders airbench@small fast-surrogates/v1 -->`` becomes a table of how far the
@@ -85,7 +85,13 @@ def _is_named(summary: Summary, asked: set[str]) -> bool:
     """Whether ``asked`` has all that names the row, and nothing else but its victim, radius and preset."""
     shared = summary.shared
     needed = {*name(summary).split("|"), str(shared["defense"])} - {NO_DEFENSE}
-    return needed <= asked <= {*needed, str(shared["victim"]), f"{shared['epsilon'] or 0:g}", str(shared["preset"])}
+    optional = {str(shared["victim"]), f"{shared['epsilon'] or 0:g}", str(shared["preset"]), _source(shared)}
+    return needed <= asked <= needed | optional
+
+
+def _source(shared: Row) -> str:
+    """The network behind a release: the poisoner's surrogate, or the model that labelled the images for it."""
+    return str(shared["craft_labels"]).partition(",model=")[2].strip("\"'") or str(shared["surrogate"])
 
 
 def board_table(board: str) -> str:
@@ -98,7 +104,16 @@ def board_table(board: str) -> str:
         knowledge = "" if label in ("clean", "sham") else given.partition("|")[0] or str(shared["label_access"])
         count = accuracy.counts if label != "clean" else str(summary.done)
         deviations = (f"{value:.1f}" if value == value else "" for value in (accuracy.craft_sd, accuracy.training_sd))
-        lines.append([code(label), knowledge, budget, summary.means["test_accuracy"].text(), *deviations, count])
+        lines.append(
+            [
+                code(label) + _from(summary, board),
+                knowledge,
+                budget,
+                summary.means["test_accuracy"].text(),
+                *deviations,
+                count,
+            ]
+        )
     return table(
         ["poisoner", "label knowledge", "budget", "test accuracy %", "SD of crafts", "SD of trainings", "n"], lines
     )
@@ -136,14 +151,22 @@ def _put(line: dict[str, str], value: str, text: str, board: str) -> None:
 
 
 def _labelled(summary: Summary, board: str) -> str:
-    shared, label = summary.shared, name(summary)
-    alike = [one.shared for one in summaries(board) if name(one) == label]
-    several = {column for column in ("preset", "surrogate") if len({str(one[column]) for one in alike}) > 1}
-    named, _, given = label.partition("|")
-    if "preset" in several and shared["preset"] != DEFAULT_PRESET:
-        named += f"@{shared['preset']}"
-    surrogate = f" from {code(str(shared['surrogate']))}" if "surrogate" in several else ""
-    return code("|".join(part for part in (named, given) if part)) + surrogate
+    preset = summary.shared["preset"]
+    named, _, given = name(summary).partition("|")
+    if preset != DEFAULT_PRESET and len({one["preset"] for one in _alike(summary, board)}) > 1:
+        named += f"@{preset}"
+    return code("|".join(part for part in (named, given) if part)) + _from(summary, board)
+
+
+def _alike(summary: Summary, board: str) -> list[Row]:
+    """The rows of a board that have the same name."""
+    return [one.shared for one in summaries(board) if name(one) == name(summary)]
+
+
+def _from(summary: Summary, board: str) -> str:
+    """The network behind a row, where rows of its name have several."""
+    several = len({_source(one) for one in _alike(summary, board)}) > 1
+    return f" from {code(_source(summary.shared))}" if several else ""
 
 
 def _radius(shared: Row, axis: str, board: str) -> str:

@@ -28,6 +28,24 @@ def test_mean_of_a_board_of_several_victims_is_that_of_the_one_named():
         boards.mean(board, "uc|keras")
 
 
+def test_rows_of_one_poisoner_are_told_apart_by_the_network_behind_them():
+    board = "cifar10-clip/v1"
+    networks = ["efficientnet-lite0@auto", "openclip:checkpoint=clip-cifar10/open_clip_model.safetensors"]
+    table = read_results(boards.LEADERBOARDS / board)
+    for poisoner, labels, column in (
+        ("uc", "", "surrogate"),
+        ("rand-class:pattern=sign", "|clusters:k=20", "craft_labels"),
+    ):
+        rows = table[table["poisoner"] == poisoner]
+        with pytest.raises(ValueError, match="has 2 means"):
+            boards.mean(board, poisoner + labels)
+        for network in networks:
+            chosen = rows.loc[rows[column].str.contains(network, regex=False), "test_accuracy"]
+            assert boards.mean(board, f"{poisoner}{labels}|{network}").startswith(f"{chosen.mean():.1f} ±")
+    lines = [line.split(" | ")[0] for line in boards.board_table(board).splitlines()]
+    assert [line for line in lines if line.startswith("| `uc`")] == [f"| `uc` from `{network}`" for network in networks]
+
+
 @pytest.mark.parametrize("preset", ["standard", "multiscale"])
 def test_mean_and_table_of_a_board_of_several_presets_are_those_of_the_one_named(preset):
     board, victim = "uc-choice/v4", "airbench@small"
