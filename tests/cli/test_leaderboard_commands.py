@@ -16,6 +16,7 @@ import small_board
 from imports import imported_by
 
 from ucbench.cli.app import main
+from ucbench.errors import UnmetRequestError
 from ucbench.leaderboard.published import COLUMNS
 from ucbench.leaderboard.tables import build
 from ucbench.matrix import requests
@@ -141,6 +142,16 @@ def test_cited_board_that_is_not_there_is_named(capsys, caplog, tmp_path, suite,
     assert f"There is no {tmp_path / 'boards' / 'judge' / 'v1'}, whose gate the suite cites" in caplog.text
     found = json.loads(output(capsys, "leaderboard", "check", citing, out, "--json"))
     assert (found["errors"], [text[:11] for text in found["warnings"]]) == ([], ["There is no"])
+
+
+def test_check_says_that_it_needs_the_files_that_a_suite_names(capsys, monkeypatch, suite, board):
+    def unreadable(*_arguments):
+        raise UnmetRequestError("Cannot read clip/weights.pt: No such file or directory.")
+
+    monkeypatch.setattr(requests, "suite_cells", unreadable)
+    text = " ".join(output(capsys, "leaderboard", "check", suite, board, code=2).split())
+    assert "Cannot read clip/weights.pt" in text
+    assert "boards of the suite cannot be checked without it" in text
 
 
 def test_check_names_the_distribution_of_an_unknown_component(capsys, tmp_path, suite, board):

@@ -11,7 +11,7 @@ import typer
 from ucbench.cli.leaderboard import MAKE
 from ucbench.cli.options import AsJson, BoardFolder, SuiteName, flag, option
 from ucbench.cli.output import print_json
-from ucbench.errors import DataError, UsageError, visible
+from ucbench.errors import DataError, UnmetRequestError, UsageError, visible
 
 if TYPE_CHECKING:
     from ucbench.leaderboard.check import Audit
@@ -81,6 +81,7 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
     Raises:
         DataError: if there are no records.
         UsageError: if a component of the suite is not installed here.
+        UnmetRequestError: if a file that one of them names is not here.
     """
     from ucbench.leaderboard.check import audit
     from ucbench.leaderboard.gates import missing_board
@@ -97,6 +98,10 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
         cells = requests.suite_cells(suite, session.registry)
     except UsageError as error:
         raise UsageError(f"{error}{_not_installed(folder)}") from error
+    except UnmetRequestError as error:
+        raise UnmetRequestError(
+            f"{error} Keys of the suite's cells hold its content, so boards of the suite cannot be checked without it."
+        ) from error
     result = audit(folder, cells, session.with_numerics, threads=threads, complete=complete)
     problems, notes = list(result.problems), list(result.notes)
     if len(result.records) < len(record_files(folder)):
