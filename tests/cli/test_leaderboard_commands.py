@@ -21,8 +21,6 @@ from ucbench.leaderboard.published import COLUMNS
 from ucbench.leaderboard.tables import build
 from ucbench.matrix import requests
 
-#: Boards of suites that come along; ``v0`` holds records of no suite.
-PUBLISHED = sorted((Path(__file__).parents[2] / "leaderboards").glob("*/v[1-9]*"))
 SUITE = small_board.suite_text(
     'poisoner = ["stripes", "blots", "leaner"]',
     'poisoner = ["stripes", "leaner"]\ndefense = "dim"',
