@@ -1,7 +1,7 @@
 """How the crafts behind a board ended, by their own notes.
 
-Replaces ``<!-- crafts cifar10-methods/v3 -->`` in a page by a table: for every poisoner of the board that trains a
-network of its own, how often that network is wrong on clean and on perturbed images when the craft ends.
+Replaces ``<!-- crafts cifar10-methods/v3 -->`` in a page by a table: for every poisoner of the board that notes an error
+of its network, how often that was wrong on clean and on perturbed images when the craft ended.
 """
 
 from __future__ import annotations
