@@ -1,6 +1,6 @@
 """How the crafts behind a board ended, by their own notes.
 
-Replaces ``<!-- crafts cifar10-methods/v3 -->`` in a page by a table: for every poisoner of the board that notes an error
+Replaces ``<!-- crafts cifar10-methods/v3 -->`` in a page by a table: for every poisoner of the board that notes errors
 of its network, how often that was wrong on clean and on perturbed images when the craft ended.
 """
 
