@@ -27,7 +27,7 @@ class Recipe(Params):
     A crop enlarges the image by ``enlarge``, pads each side by ``crop`` of its shorter side and cuts a window of the
     image's size at a random offset. ``flip`` mirrors half of the images; ``auto`` does so if a mirrored image of the
     data set keeps its label, and so does ``alternate``, where an image that is mirrored in one epoch is not in the
-    next.
+    next. ``test_views`` are for the predictions of the trained victim; evaluations between epochs show the image alone.
     """
 
     neutral: ClassVar[Mapping[str, Any]] = {

@@ -10,14 +10,16 @@ from ucbench.training.padding import reflect_pad
 
 
 def averaged(model: Callable[[Tensor], Tensor], x: Tensor, views: int, mirror: bool) -> Tensor:
-    """Scores ``[B, K]`` of ``model`` for images ``[B, 3, H, W]``, averaged as K. Jordan does (arXiv 2404.00498).
+    """Scores ``[B, K]`` of ``model``, averaged over views of each image as K. Jordan does (arXiv 2404.00498).
+
+    The image itself comes last, so that features that are captured on the way are its own.
 
     Args:
+        model: images ``[B, 3, H, W]`` in [0, 1] to scores ``[B, K]``.
+        x: such images.
         views: 1, 2 or 6 as in :class:`ucbench.Recipe`. The two images moved by a pixel along the diagonal, which show
             the reflection where nothing is, together weigh as much as the one in its place.
         mirror: whether to average over mirror images; without, 2 is 1, and 6 are 3.
-
-    The image itself comes last, so that features that are captured on the way are its own.
     """
 
     def scores(view: Tensor) -> Tensor:
