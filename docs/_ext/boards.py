@@ -82,7 +82,7 @@ def mean(board: str, poisoner: str) -> str:
 
 
 def _is_named(summary: Summary, asked: set[str]) -> bool:
-    """Whether ``asked`` has all that names the row, and nothing else but its victim, radius and preset."""
+    """Whether ``asked`` has all that names the row, and nothing else but its victim, radius, preset and network."""
     shared = summary.shared
     needed = {*name(summary).split("|"), str(shared["defense"])} - {NO_DEFENSE}
     optional = {str(shared["victim"]), f"{shared['epsilon'] or 0:g}", str(shared["preset"]), _source(shared)}
@@ -130,7 +130,7 @@ def across(axis: str, board: str) -> str:
     """
     means: dict[str, dict[str, str]] = {}
     for summary in summaries(board):
-        line = means.setdefault(_labelled(summary, board) + _radius(summary.shared, axis, board), {})
+        line = means.setdefault(labelled(summary, board) + _radius(summary.shared, axis, board), {})
         _put(line, str(summary.shared[axis]), summary.means["test_accuracy"].text(), board)
     if axis in SETTING:
         for gate in _gates(board):
@@ -150,7 +150,8 @@ def _put(line: dict[str, str], value: str, text: str, board: str) -> None:
     line[value] = text
 
 
-def _labelled(summary: Summary, board: str) -> str:
+def labelled(summary: Summary, board: str) -> str:
+    """A poisoner as tables name it, with its preset and the network behind it where the board has several."""
     preset = summary.shared["preset"]
     named, _, given = name(summary).partition("|")
     if preset != DEFAULT_PRESET and len({one["preset"] for one in _alike(summary, board)}) > 1:

@@ -12,31 +12,31 @@ from statistics import fmean
 from typing import Any
 
 from _ext import boards
-from _ext.markdown import code, replace_markers, table
+from _ext.markdown import replace_markers, table
 from _ext.paths import LEADERBOARDS
+from ucbench.results.columns import ENTRY
 from ucbench.results.records import read_records
 
 MARKER = re.compile(r"<!-- crafts (?P<board>[a-z0-9-]+/v\d+) -->")
 
 
 def crafts(board: str) -> str:
-    """The table of a board without defenses, in the order of its rows; means over crafts, in percent."""
-    notes: dict[tuple[str, str], dict[int, Mapping[str, Any]]] = {}
+    """The table of a board of one radius without defenses, in the order of its rows; means over crafts, in percent."""
+    notes: dict[tuple[str, ...], dict[int, Mapping[str, Any]]] = {}
     for record in read_records(LEADERBOARDS / board):
         request = record["request"]
-        releases = notes.setdefault((request["poisoner"], request["preset"]), {})
+        releases = notes.setdefault(tuple(str(request[name]) for name in ENTRY), {})
         releases[request["craft_seed"]] = record.get("crafting", {}).get("notes", {})
     lines = []
     kinds = ("clean", "perturbed")
     for summary in boards.summaries(board):
-        shared = summary.shared
-        found = [errors_of(one) for one in notes[str(shared["poisoner"]), str(shared["preset"])].values()]
+        found = [errors_of(one) for one in notes[tuple(str(summary.shared[name]) for name in ENTRY)].values()]
         if not any(found):
             continue
         means = (summary.means[name].text() for name in ("test_accuracy", "guess_accuracy"))
         errors = ([one[kind] for one in found if kind in one] for kind in kinds)
         shown = (f"{100 * fmean(values):.1f}" if values else "" for values in errors)
-        lines.append([code(boards.name(summary)), *means, *shown])
+        lines.append([boards.labelled(summary, board), *means, *shown])
     header = ["poisoner", "test accuracy %", "guess %", "error on clean images %", "on perturbed images %"]
     return table(header, lines)
 

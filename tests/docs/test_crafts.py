@@ -40,3 +40,15 @@ def test_table_has_the_mean_over_crafts_of_those_that_train_a_network():
     named = {line[0].strip("| `"): line for line in lines}
     assert named["eminn"][-1].strip("| ") == f"{100 * fmean(releases.values()):.1f}"
     assert not {"clean", "sham", "uc", "lsp"} & set(named)
+
+
+@pytest.mark.parametrize("surrogate", ["airbench", "resnet18:width=16"])
+def test_table_keeps_releases_from_several_networks_apart(surrogate):
+    board = "fast-surrogates/v1"
+    releases = {
+        record["request"]["craft_seed"]: record["crafting"]["notes"]["errors"][-1]
+        for record in read_records(crafts.LEADERBOARDS / board)
+        if (record["request"]["poisoner"], record["request"]["surrogate"]) == ("eminn", surrogate)
+    }
+    lines = [line for line in crafts.crafts(board).splitlines() if f"`eminn` from `{surrogate}`" in line]
+    assert {line.split(" | ")[-1].strip("| ") for line in lines} == {f"{100 * fmean(releases.values()):.1f}"}
