@@ -54,8 +54,9 @@ from ucbench.training.batches import ResidentSet, split_evenly
 from ucbench.training.determinism import seeded
 from ucbench.training.engine import Engine
 from ucbench.training.recipe import cosine
+from ucbench_openclip.configuration import CONFIG_NAME
 from ucbench_openclip.labelings import annotate
-from ucbench_openclip.params import CONFIG_NAME, ENSEMBLE, OpenClipParams
+from ucbench_openclip.params import ENSEMBLE, OpenClipParams
 from ucbench_openclip.surrogate import OpenClip, prompts
 
 #: Longest caption in tokens, both marks included.

@@ -16,8 +16,10 @@ from open_clip.convert import convert_state_dict
 from open_clip.model import convert_to_custom_text_state_dict, resize_pos_embed, resize_text_pos_embed
 from torch import Tensor, nn
 
-from ucbench import DataError, Mode, UnmetRequestError, UsageError, did_you_mean, load_weights, read_weights, seeded
-from ucbench_openclip.params import RANDOM_WEIGHTS, ClipParams, config_beside, read_config
+from ucbench import DataError, Mode, UnmetRequestError, UsageError, load_weights, read_weights, seeded
+from ucbench_openclip.configuration import config_beside, read_config
+from ucbench_openclip.names import check_names
+from ucbench_openclip.params import RANDOM_WEIGHTS, ClipParams
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ def load_clip(params: ClipParams) -> LoadedClip:
             tower does not take.
         DataError: if a file cannot be read or does not fit.
     """
-    tag, file = check_names(params), weights_file(params)
+    tag, file = check_names(params.architecture, params.tag, params.checkpoint), weights_file(params)
     if params.architecture is not None:
         place = params.architecture
     else:
@@ -92,7 +94,7 @@ def weights_file(params: ClipParams) -> Path | None:
         UsageError: for a name that open_clip does not know, or weights that cannot be fetched.
         UnmetRequestError: if there is no such file.
     """
-    tag = check_names(params)
+    tag = check_names(params.architecture, params.tag, params.checkpoint)
     if params.weights == "random":
         return None
     file = params.checkpoint or _fetched(params, tag)
@@ -154,41 +156,6 @@ def tokenizer_of(clip: LoadedClip) -> Callable[[Sequence[str]], Tensor]:
     except Exception as error:  # transformers may be missing, or the hub out of reach
         raise UsageError(f"The tokenizer of {clip.place} is not available ({_reason(error)}).") from error
     return tokenizer
-
-
-def check_names(params: ClipParams) -> Mapping[str, Any]:
-    """What open_clip knows of the tag; nothing where none is named.
-
-    Raises:
-        UsageError: for an architecture or weights that open_clip does not know, or an architecture that the file beside
-            a checkpoint describes too.
-    """
-    architecture, tag = params.architecture, params.tag
-    if architecture is None:
-        return {}
-    known = open_clip.list_models()
-    if architecture not in known:
-        raise UsageError(
-            f"open_clip {open_clip.__version__} has no architecture {architecture!r}."
-            f"{did_you_mean(architecture, known)} open_clip.list_models() lists what it has."
-        )
-    if tag is None:
-        beside = params.checkpoint and config_beside(params.checkpoint)
-        if beside and beside.is_file():
-            assert params.checkpoint is not None
-            raise UsageError(
-                f"Both {architecture!r} and {beside} describe {params.checkpoint.name}. Leave the architecture out to"
-                f" follow the file, or add the tag whose normalisation the weights want: {architecture}/TAG."
-            )
-        return {}
-    pretrained: Mapping[str, Any] = open_clip.get_pretrained_cfg(architecture, tag)
-    if not pretrained:
-        tags = open_clip.list_pretrained_tags_by_model(architecture)
-        raise UsageError(
-            f"open_clip {open_clip.__version__} has no weights {tag!r} of {architecture}.{did_you_mean(tag, tags)}"
-            f" It has: {', '.join(tags) or 'none'}."
-        )
-    return pretrained
 
 
 def _fetched(params: ClipParams, tag: Mapping[str, Any]) -> Path:

@@ -1,8 +1,7 @@
-"""Parameters of the components that use a CLIP, and the configuration file beside its weights. Imports no torch."""
+"""Parameters of the components that use a CLIP. Imports no torch."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ucbench import QUICK_RECIPE, DataError, Params, Recipe, sha256_of
+from ucbench import QUICK_RECIPE, Params, Recipe, sha256_of
+from ucbench_openclip.configuration import read_config
 
 #: The prompt of Radford et al. (2021), section 3.1.4; it stands for the classes of any set of images.
 SIMPLE = "a photo of a {class}."
@@ -20,34 +20,7 @@ ENSEMBLE = "ensemble"
 #: What keys and records call weights that were not trained.
 RANDOM_WEIGHTS = "random weights, for tests of the plumbing"
 
-#: What open_clip calls the description of a model beside its weights.
-CONFIG_NAME = "open_clip_config.json"
-
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
-
-
-def config_beside(checkpoint: Path) -> Path:
-    """Where open_clip's description of the model in ``checkpoint`` lies, if there is one."""
-    return checkpoint.parent / CONFIG_NAME
-
-
-def read_config(checkpoint: Path) -> dict[str, Any]:
-    """``model_cfg`` and ``preprocess_cfg`` of the file ``open_clip_config.json`` beside ``checkpoint``.
-
-    Raises:
-        DataError: naming the file if it cannot be read or describes no model.
-    """
-    path = config_beside(checkpoint)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-        return {"model_cfg": dict(content["model_cfg"]), "preprocess_cfg": dict(content.get("preprocess_cfg", {}))}
-    except OSError as error:
-        raise DataError(
-            f"{checkpoint} comes without an architecture, and {path} cannot be read: {error.strerror}. Name the"
-            " architecture, as in RN50/openai, or put open_clip's configuration there."
-        ) from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is not a configuration of open_clip ({type(error).__name__}: {error}).") from error
 
 
 class ClipParams(Params):
@@ -139,9 +112,9 @@ class ClipParams(Params):
         return values
 
     def check_names(self) -> None:
-        from ucbench_openclip.loading import check_names
+        from ucbench_openclip.names import check_names
 
-        check_names(self)
+        check_names(self.architecture, self.tag, self.checkpoint)
 
 
 class OpenClipParams(ClipParams):
