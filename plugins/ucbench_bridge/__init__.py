@@ -28,12 +28,14 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         "(published: 500 to 4,000); a poisoner that has no perturbation for further images is refused, where the paper "
         "protects pairs and release together; the bridge preserves variance, with DDBM's rates, as the official code "
         "can, where its examples take the one of exploding variance; the network is a small convolutional one with "
-        "learned maps of the place, where the code has a U-Net of 192 channels with attention; it predicts the "
-        "difference to the protected image in units of the pairs' mean difference, and all times weigh alike, where "
-        "DDBM predicts the clean image; the way back resamples the bridge at evenly spaced times, its noise fresh to "
-        "the share `eta`, where the code takes 40 steps of churn (0.33 or 0.8) and Heun with guidance 0.5, about "
-        "119 evaluations; levels are rounded, where the code truncates; no Gaussian "
-        "noise is added to protected images (the code tries none and 0.02), no average of weights is kept, and pairs "
-        "are neither cropped nor flipped; `paper` has the code's 100,000 steps of 256 pairs, learning rate and "
-        "40 evaluations on the way back, with our network",
+        "learned maps of the place, where the code has a U-Net of 192 channels with attention and dropout; it predicts "
+        "the difference to the protected image in units of the pairs' mean difference, and all times weigh alike, "
+        "where DDBM scales input and output of a prediction of the clean image, and weighs times, by their variances; "
+        "Adam warms up and follows a cosine, and gradients are clipped, where the code has RAdam at one rate; the way "
+        "back resamples the bridge at evenly spaced times, its noise fresh to the share `eta`, where the code takes 40 "
+        "steps of churn (0.33 or 0.8) and Heun with guidance 0.5, 119 evaluations at times that crowd towards 0; "
+        "levels are rounded, where the code truncates; no Gaussian noise is added to protected images (the code tries "
+        "none and 0.02), no average of weights is kept, and pairs are not mirrored, as the code's are half of the "
+        "time; `paper` has the code's 100,000 steps of 256 pairs, learning rate and 40 evaluations on the way back, "
+        "with our network",
     )
