@@ -49,6 +49,6 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         "100 of a cosine schedule's 4,000 steps, which in the linear schedule of 1,000 that DDPM has is 12; it walks "
         "back all steps with fresh noise of a learned variance, `paper` with DDPM's, and `standard` in four without; "
         "images are grey with probability 0.4, then get noise of deviation 0.05, after crop and flip and anew in every "
-        "batch, as in the code, which rounds to 8 bits then; the code's 80 epochs without decay are the victim's to "
-        "set",
+        "batch, as in the code, which truncates to 8 bits then, and purified images too, where ours are rounded; the "
+        "code's 80 epochs without decay are the victim's to set",
     )
