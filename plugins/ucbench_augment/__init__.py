@@ -135,7 +135,8 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         "ranges and bilinear interpolation, where kornia draws one operation for a batch, defines some of them "
         "otherwise, and keeps 4 bits or fewer when it posterizes; fractals start from corners that are uniform in [0, "
         "1], as in kornia 0.9, and in the kornia of the publication from a third of that, which darkens; `kornia` "
-        "makes the views by the classes that the official code uses, one operation for every image; no preset "
-        "compresses with JPEG, as the official code does against some poisons: an exploiter does not know the poison, "
-        "and can chain a compressing defense",
+        "makes the views by the classes that the official code uses, one operation for every image; light and contrast "
+        "change in half of the views, as in the official function, where its notebook for error-minimising noise "
+        "changes all; no preset compresses with JPEG, as the official code does against some poisons: an exploiter "
+        "does not know the poison, and can chain a compressing defense",
     )

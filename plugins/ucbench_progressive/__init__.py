@@ -25,7 +25,8 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         "that shallow layers get lower rates, and training has stages; in the paper a measure of how activations "
         "cluster decides when a stage ends, here each has an equal share of the epochs after `free`; the number of "
         "stages and the factor 0.1 are ours, so there is no preset `paper`; a layer is a module with weights of its "
-        "own, in the order of the network, and the classifier is never slow; rates are scaled, and weight decay with "
-        "them; in two trials on photographs against class-wise signs, one training each, a small network gained less "
-        "by this reading than it lost on clean images, so figures say little about the paper's method",
+        "own, in the order in which the network registers them, and the classifier is never slow; rates are scaled, "
+        "and weight decay with them; in two trials on photographs against class-wise signs, one training each, a small "
+        "network gained less by this reading than it lost on clean images, so figures say little about the paper's "
+        "method",
     )
