@@ -14,6 +14,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         load="ucbench_gue.poisoner:GameUnlearnable",
         params="ucbench_gue.params:GUEParams",
         sample="epochs=2,width=2,steps=2",
+        version=2,
         paper=("S. Liu, Y. Wang, X.-S. Gao: Game-Theoretic Unlearnable Example Generator. AAAI 2024. arXiv 2401.17523"),
         equation=r"$$\min_{\phi} \frac{1}{n} \sum_{i=1}^n \max_{k \ne y_i} \mathrm{CE}(f(x_i; \theta^*), k) \quad "
         r"\text{with} \quad \theta^* = \operatorname{argmin}_{\theta} \frac{1}{n} \sum_{i=1}^n \mathrm{CE}(f(x_i + "
@@ -30,8 +31,9 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
             "3 steps of the answer instead of 10, and a quarter of the generator's width; the generator after the last "
             "pass is used, where the code keeps the one with the lowest test accuracy; its output for a batch is "
             "computed once, where the code computes the same twelve times, which only moves its running statistics, as "
-            "here; the variant against adversarial training is left out; enlargement is a product of matrices, equal "
-            "to the code's up to rounding; batches are of even size; the paper was read in its abstract; the default "
-            "surrogate has a quarter of the published width, that of `paper` and `released` all of it"
+            "here; on the first batch after each of its tests, the code's generator is in eval mode, here never before "
+            "the end; the variant against adversarial training is left out; enlargement is a product of matrices, "
+            "equal to the code's up to rounding; batches are of even size; the paper was read in its abstract; the "
+            "default surrogate has a quarter of the published width, that of `paper` and `released` all of it"
         ),
     )

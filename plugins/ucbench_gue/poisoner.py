@@ -52,6 +52,9 @@ class GameUnlearnable:
 
     (f does not depend on phi), so that q falls at least ``eta`` times as fast as its squared gradient. All networks are
     in train mode; images are not augmented. At the end the generator perturbs all images in eval mode.
+
+    All is in float32, whatever the engine's precision: phi's gradient is a difference of two similar ones, from theta
+    and from theta*, much of which the rounding of bfloat16 would hide.
     """
 
     def __init__(self, params: GUEParams) -> None:
@@ -192,15 +195,13 @@ class Game:
 
     def perturbation(self, x: Tensor) -> Tensor:
         """Perturbations ``[B, 3, H, W]`` of images of that shape, within the budget."""
-        with self._run.engine.autocast():
-            values: Tensor = self.generator(x)
-        return self._run.budget.radius * values.float()
+        values: Tensor = self.generator(x)
+        return self._run.budget.radius * values
 
     def scores(self, network: nn.Module, x: Tensor) -> Tensor:
-        """Scores ``[B, K]`` float32 of images ``[B, 3, H, W]``."""
-        with self._run.engine.autocast():
-            scores: Tensor = network(x.contiguous(memory_format=torch.channels_last))
-        return scores.float()
+        """Scores ``[B, K]`` of images ``[B, 3, H, W]``."""
+        scores: Tensor = network(x.contiguous(memory_format=torch.channels_last))
+        return scores
 
 
 def wrong_class_loss(scores: Tensor, labels: Tensor, absent: Tensor) -> Tensor:

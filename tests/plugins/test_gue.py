@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -15,10 +16,10 @@ from torch import nn
 
 from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
-from ucbench.testing import TinySurrogate, make_run, sample_images
+from ucbench.testing import NUMERICS, TinySurrogate, make_run, sample_images
 from ucbench.testing.samples import tensor_of
 from ucbench.training.determinism import seeded
-from ucbench.training.engine import DivergedError
+from ucbench.training.engine import DivergedError, Engine
 from ucbench_gue.params import GUEParams
 from ucbench_gue.poisoner import Game, GameUnlearnable, multiplier, wrong_class_loss
 from ucbench_gue.unet import UNet, doubled
@@ -144,6 +145,19 @@ def test_play_moves_both_players_along_finite_differences_of_their_objectives():
     for name, weights in follower.named_parameters():
         step = moved(game.follower, before[1], name)
         torch.testing.assert_close(step / 0.5, slope(both, weights[(0,) * weights.ndim]), rtol=1e-3, atol=1e-6)
+
+
+def test_players_move_alike_in_engines_of_either_precision():
+    """The generator's gradient is a difference of two similar ones, much of which bfloat16 would round away."""
+    train, played = sample_images(12, (8, 8)), []
+    for engine in (Engine(NUMERICS), Engine(dataclasses.replace(NUMERICS, dtype="bfloat16"))):
+        run = make_run(surrogate=Normalising())
+        run.engine = engine
+        game = Game(train, GUEParams(**SMALL), run)
+        game.play(tensor_of(train), torch.from_numpy(train.known_labels.copy()))
+        played.append(game.players.state_dict())
+    assert played[0].keys() == played[1].keys()
+    assert all(torch.equal(values, played[1][name]) for name, values in played[0].items())
 
 
 def test_follower_keeps_weights_that_are_not_trained():
