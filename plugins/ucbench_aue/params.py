@@ -21,7 +21,7 @@ class AUEParams(Params):
 
     strength: float = Field(0.6, ge=0, le=1, description=f"s {_STRENGTH} (official code: 0.6, on CIFAR-100 1)")
     epochs: int = Field(
-        20, ge=1, description="rounds of one pass of training and one of perturbing (official code: 60)"
+        20, ge=1, description="rounds of one pass of training, one of perturbing (official code: 60, of 391 batches)"
     )
     batch: int = Field(128, ge=2, description="images a step; batches of a pass differ by at most one image")
     steps: int = Field(5, ge=1, description="signed descent steps on every perturbation, a round")
@@ -53,7 +53,7 @@ class AAPParams(Params):
     )
     train_strength: float = Field(0.4, ge=0, le=1, description=f"s {_STRENGTH}; in training (CIFAR-100: 0.8)")
     craft_strength: float = Field(0.4, ge=0, le=1, description="the same, while perturbing")
-    epochs: int = Field(20, ge=1, description="passes of the surrogate over the clean images (official code: 40)")
+    epochs: int = Field(20, ge=1, description="passes of the surrogate over the clean images (code: 40, of 391 steps)")
     batch: int = Field(128, ge=2, description="images a step; batches of a pass differ by at most one image")
     lr: float = Field(0.5, gt=0, description="peak learning rate of its SGD; falls along a cosine")
     warmup: float = Field(0.25, ge=0, lt=1, description="share of its steps over which the rate rises from 0")

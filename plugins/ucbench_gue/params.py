@@ -15,7 +15,7 @@ _RELEASED: Mapping[str, Any] = {"epochs": 50, "batch": 256, "steps": 10, "width"
 class GUEParams(Params):
     """Defaults are the ``standard`` preset."""
 
-    epochs: int = Field(15, ge=1, description="passes over the images (official code: 50)")
+    epochs: int = Field(15, ge=1, description="passes over the images (official code: 50, of 196 steps)")
     batch: int = Field(128, ge=2, description="images a step; batches of a pass differ by at most one (code: 256)")
     steps: int = Field(3, ge=1, description="steps to the answer to the present perturbations, T (official code: 10)")
     step_lr: float = Field(1e-4, gt=0, description="learning rate of these, by Adam from scratch on the batch")
