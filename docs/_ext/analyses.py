@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from _ext.boards import name
+from _ext.boards import titled
 from _ext.markdown import code, replace_markers, table
 from _ext.paths import LEADERBOARDS
 from ucbench.analysis.analyze import Analysis, analysis
@@ -73,7 +73,7 @@ def poisoners(board: str) -> str:
     measures = headline_columns([*groups[0].means])
     lines = [
         [
-            code(name(group)),
+            code(titled(group)),
             group.means["test_accuracy"].text(),
             *(group.means[measure].text(decimals) for measure, (_, decimals) in measures.items()),
         ]
@@ -114,7 +114,7 @@ def _with_interval(groups: Sequence[Summary], measure: str) -> tuple[str, str]:
 def victims(board: str, measure: str, decimals: int) -> str:
     """A measure of every victim and poisoner, means over crafts with 95 % intervals."""
     groups = judged(board)
-    made = {(group.shared["victim"], name(group)): group.means[measure].text(decimals) for group in groups}
+    made = {(group.shared["victim"], titled(group)): group.means[measure].text(decimals) for group in groups}
     lines, columns = ([*dict.fromkeys(key[place] for key in made)] for place in (0, 1))
     rows = [[code(victim), *(made.get((victim, column), "") for column in columns)] for victim in lines]
     return table(["victim", *map(code, columns)], rows)

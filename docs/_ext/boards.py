@@ -25,12 +25,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from _ext.markdown import code, replace_markers, table
+from _ext.measured import with_preset
 from _ext.paths import LEADERBOARDS, ROOT
 from ucbench.leaderboard.gates import gates_of
 from ucbench.leaderboard.victims import by_victim
 from ucbench.matrix.suite import load_suite
 from ucbench.plugins.builtin import NO_DEFENSE
-from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import SETTING
 from ucbench.results.gate import Gate
 from ucbench.results.records import read_records
@@ -63,6 +63,12 @@ def name(summary: Summary) -> str:
     given = labels.partition(",model=")[0] if labels.startswith(("clusters", "predicted")) else ""
     budget = shared["norm"] if shared["poisoner"] == "sham" and shared["norm"] != "linf" else ""
     return "|".join(part for part in (str(shared["poisoner"]), given, str(budget)) if part)
+
+
+def titled(summary: Summary) -> str:
+    """The same with its preset, as tables name it."""
+    poisoner, bar, given = name(summary).partition("|")
+    return f"{with_preset(poisoner, str(summary.shared['preset']))}{bar}{given}"
 
 
 def mean(board: str, poisoner: str) -> str:
@@ -100,7 +106,7 @@ def board_table(board: str) -> str:
     for summary in summaries(board):
         shared, accuracy = summary.shared, summary.accuracy
         budget = "" if shared["norm"] in (None, "unbounded") else f"{shared['norm']} {shared['epsilon']:g}"
-        label, _, given = name(summary).partition("|")
+        label, _, given = titled(summary).partition("|")
         knowledge = "" if label in ("clean", "sham") else given.partition("|")[0] or str(shared["label_access"])
         count = accuracy.counts if label != "clean" else str(summary.done)
         deviations = (f"{value:.1f}" if value == value else "" for value in (accuracy.craft_sd, accuracy.training_sd))
@@ -122,7 +128,7 @@ def board_table(board: str) -> str:
 def across(axis: str, board: str) -> str:
     """Mean test accuracies of a board by poisoner and the values of ``axis``, the shorter of the two as columns.
 
-    Poisoners are distinguished by preset and surrogate where one was run with several, and by radius where one value of
+    Poisoners are distinguished by preset, by surrogate where one was run with several, and by radius where one value of
     the axis has several. Where the gate may depend on the axis, a last line states its verdict for every value.
 
     Raises:
@@ -151,12 +157,8 @@ def _put(line: dict[str, str], value: str, text: str, board: str) -> None:
 
 
 def labelled(summary: Summary, board: str) -> str:
-    """A poisoner as tables name it, with its preset and the network behind it where the board has several."""
-    preset = summary.shared["preset"]
-    named, _, given = name(summary).partition("|")
-    if preset != DEFAULT_PRESET and len({one["preset"] for one in _alike(summary, board)}) > 1:
-        named += f"@{preset}"
-    return code("|".join(part for part in (named, given) if part)) + _from(summary, board)
+    """A poisoner as tables name it, with the network behind it where the board has several."""
+    return code(titled(summary)) + _from(summary, board)
 
 
 def _alike(summary: Summary, board: str) -> list[Row]:

@@ -12,7 +12,7 @@ import math
 import re
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from decimal import ROUND_HALF_UP, Decimal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from ucbench.leaderboard.earlier import stated_versions
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.grammar import parse, parse_chain
+from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.plugins.registry import installed
 from ucbench.results.columns import ENTRY, SETTING, column
 from ucbench.results.statistics import t_interval
@@ -30,12 +31,14 @@ Row = dict[str, str]
 
 #: Columns in which averaged rows are equal.
 GROUP = (*GROUP_COLUMNS, "gate")
+_VERDICTS = ("passed", "not judged", "failed", "")
 
 
 class Figure(NamedTuple):
-    """One line of a table: the common values of its rows, and their numbers by craft seed; accuracies in percent."""
+    """One line of a table: what its rows share, their cells, and numbers by craft seed; accuracies in percent."""
 
     shared: Row
+    cells: frozenset[str]
     accuracy: list[float]
     clean: list[float]
     sham: list[float]
@@ -99,7 +102,11 @@ def figures(rows: Iterable[Row]) -> list[Figure]:
         groups.setdefault(tuple(row[name] for name in GROUP), []).append(row)
     measured = ("test_accuracy", "clean_accuracy", "sham_accuracy", "craft_seconds")
     return [
-        Figure({name: members[0][name] for name in GROUP}, *(_by_seed(members, column) for column in measured))
+        Figure(
+            {name: members[0][name] for name in GROUP},
+            frozenset(row["cell"] for row in members),
+            *(_by_seed(members, column) for column in measured),
+        )
         for members in groups.values()
     ]
 
@@ -168,9 +175,11 @@ def _record(path: Path) -> Mapping[str, Any] | None:
 def undefended(poisoner: str) -> str:
     """One table of all rows of a poisoner without defense, under the original labels, on real test sets.
 
-    A sentence after it names components that have a later version now.
+    Rows whose gate was passed come first; what several boards have is one row. A sentence after the table names
+    components that have a later version now.
     """
-    lines, notes = [], {}
+    notes: dict[str, str] = {}
+    boards: dict[tuple[frozenset[str], str], tuple[Figure, list[str]]] = {}
     for path, rows in results():
         wanted = [
             row
@@ -181,16 +190,18 @@ def undefended(poisoner: str) -> str:
         ]
         if note := earlier(path, wanted):
             notes[_title(path)] = note
-        lines += [
-            [
-                code(_value(figure.shared, "dataset")),
-                code(_value(figure.shared, "budget")) or "unbounded",
-                *(str(len(figure.accuracy)), _mean(figure.clean), _accuracy(figure.accuracy), figure.shared["gate"]),
-                _as_run(figure.shared),
-                _title(path),
-            ]
-            for figure in figures(wanted)
+        for figure in figures(wanted):
+            boards.setdefault((figure.cells, figure.shared["gate"]), (figure, []))[1].append(_title(path))
+    lines = [
+        [
+            code(_value(figure.shared, "dataset")),
+            code(_value(figure.shared, "budget")) or "unbounded",
+            *(str(len(figure.accuracy)), _mean(figure.clean), _accuracy(figure.accuracy), figure.shared["gate"]),
+            _as_run(figure.shared),
+            ", ".join(titles),
         ]
+        for figure, titles in sorted(boards.values(), key=lambda each: _VERDICTS.index(each[0].shared["gate"]))
+    ]
     header = ["data", "budget", "n", "clean %", "test accuracy %", "gate", "as run", "records"]
     parts = [table(header, lines), *(f"{title}: {note}" for title, note in notes.items())] if lines else []
     return "\n\n".join(parts)
@@ -214,9 +225,14 @@ def regimes() -> str:
     return table(["data", "trusted images", "victim", "epochs", "clean accuracy %"], lines)
 
 
+def with_preset(poisoner: str, preset: str) -> str:
+    """A poisoner as a request names it: with its preset, unless that is the default one."""
+    return poisoner if preset == DEFAULT_PRESET else str(replace(parse(poisoner), preset=preset))
+
+
 def _as_run(shared: Row) -> str:
     """Poisoner, surrogate, craft labels and victim, in words."""
-    parts = [code(shared["poisoner"])]
+    parts = [code(with_preset(shared["poisoner"], shared["preset"]))]
     if shared["surrogate"] != "none":
         parts.append(f"surrogate {code(shared['surrogate'])}")
     if shared["craft_labels"] not in ("none", "original"):
@@ -253,7 +269,7 @@ def _table(found: list[Figure]) -> str:
     measured = {"n": [str(len(f.accuracy)) for f in found], "test accuracy %": [_accuracy(f.accuracy) for f in found]}
     if any(figure.shared["poisoner"] not in (CLEAN, SHAM) for figure in found):
         measured |= {"clean %": [_mean(f.clean) for f in found], "sham %": [_mean(f.sham) for f in found]}
-        measured["crafting s"] = [_mean(f.craft_seconds, "1") if any(f.craft_seconds) else "" for f in found]
+        measured["crafting s"] = [_mean(f.craft_seconds, 0) if any(f.craft_seconds) else "" for f in found]
     shown = {name: values for name, values in measured.items() if any(values)}
     lines = [
         [*(code(values[place]) for values in columns.values()), *(values[place] for values in shown.values())]
@@ -286,10 +302,10 @@ def _accuracy(values: list[float]) -> str:
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def _mean(values: list[float], places: str = "0.1") -> str:
-    return _rounded(statistics.fmean(values), places) if values else ""
+def _mean(values: list[float], decimals: int = 1) -> str:
+    return _rounded(statistics.fmean(values), decimals) if values else ""
 
 
-def _rounded(value: float, places: str = "0.1") -> str:
-    # Half up, as readers round the two decimals of the file.
-    return str(Decimal(f"{value:.6f}").quantize(Decimal(places), ROUND_HALF_UP))
+def _rounded(value: float, decimals: int = 1) -> str:
+    # As boards do, so that a mean half-way between two digits is the same everywhere.
+    return f"{value:.{decimals}f}"

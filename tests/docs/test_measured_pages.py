@@ -40,7 +40,7 @@ def test_victims_table_has_a_line_for_each_victim_and_a_column_for_each_poisoner
     assert len(lines) == len({group.shared["victim"] for group in groups})
     assert header.count("|") == lines[0].count("|") == len(groups) + 2
     shown = [cell.strip() for cell in lines[0].split("|")]
-    for name, group in ((analyses.name(group), group) for group in groups):
+    for name, group in ((analyses.titled(group), group) for group in groups):
         assert shown[header.split("|").index(f" `{name}` ")] == group.means["test_accuracy"].text()
 
 
@@ -52,6 +52,21 @@ def test_reproduced_figures_state_the_gate_of_their_setting():
     shown = [line.split("|") for line in lines if line.endswith("| fast-surrogates / v1 |")]
     assert {cells[place].strip() for cells in shown} == {"passed", "failed"} == set(verdicts.values())
     assert all(verdicts[cells[place + 1].rpartition(" on ")[2].strip(" `")] == cells[place].strip() for cells in shown)
+
+
+def test_reproduced_figures_name_the_preset_and_show_cells_of_several_boards_once():
+    lines = measured.undefended("uc").splitlines()
+    resnet = [line for line in lines if "`linf 16`" in line and "on `resnet18:epochs=60,width=16`" in line]
+    assert sorted(re.findall(r"passed \| `(uc.*?)`", "".join(resnet))) == ["uc", "uc:coarseness=8", "uc@multiscale"]
+    (shared,) = (line for line in lines if "cifar10-defenses / v5" in line)
+    assert "cifar10-platforms / v4" in shared
+
+
+def test_reproduced_figures_of_passed_gates_come_first():
+    header, _, *lines = measured.undefended("lsp").splitlines()
+    place = header.split("|").index(" gate ")
+    verdicts = [line.split("|")[place].strip() for line in lines if line.startswith("|")]
+    assert verdicts == sorted(verdicts, key=["passed", "not judged", "failed"].index)
 
 
 @pytest.mark.parametrize(("jpeg", "columns"), [((), 2), (("protected",), 2), (("protected", "sham", "clean"), 3)])
