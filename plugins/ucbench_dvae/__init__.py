@@ -30,7 +30,7 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         "transposed ones of stride 1, which start from other weights, and the logarithm of the variance stays within "
         "20; a latent vector stands for 2 x 2 pixels, so the rates of 1 and 3 nats are 256 and 768 nats for an image "
         "of 32 pixels; for larger images the code has a deeper encoder with fewer latent vectors, ours stays the same; "
-        "`standard` has a quarter of the channels, batches of 32 and 10 epochs; batches of a pass differ by one image "
-        "at most, the code leaves "
-        "incomplete ones out",
+        "`standard` has a quarter of the channels, batches of 32 and 10 epochs, so that a few thousand images give "
+        "some hundred steps a stage, which rebuild little of an image; batches of a pass differ by one image at most, "
+        "the code leaves incomplete ones out",
     )
