@@ -34,8 +34,8 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
             "`standard` takes a fifth of the epochs with an adversary of 3 steps, and a sixth of the steps, each "
             "twice as long; pulling takes the nearest centre of another class anew in every step, as the code does, "
             "which however takes the own one where all others are further than a mean square of 1; "
-            "lengths are shares of epsilon; images take all their steps batch by batch, which makes no difference to "
-            "a fixed network; the default surrogate has a quarter of the published width, that of `paper` and "
-            "`released` all of it"
+            "lengths are shares of epsilon; the start keeps the images in [0, 1], in the code only the steps do; "
+            "images take all their steps batch by batch, which makes no difference to a fixed network; the default "
+            "surrogate has a quarter of the published width, that of `paper` and `released` all of it"
         ),
     )

@@ -9,10 +9,11 @@ _FIDELITY = (
     "the same procedure cut to two cores: a tenth of the surrogate's steps, one view instead of five, fewer and longer "
     "steps of noise and adversary. In all, lengths are shares of epsilon, the adversary's radius too (half of it); "
     "perturbations are cut to what keeps the images in [0, 1] after every step and not rounded to levels before the "
-    "end; batches of a pass differ by one image at most. Shifts reach an eighth of the side; `imagenet` has these "
-    "small shifts too, where the code crops at random sizes to 224 pixels. The network takes pixels from 0 to 1, in "
-    "the code from -0.5 to 0.5. The default surrogate has a quarter of the published width; `resnet18`, that of "
-    "`paper`, `released` and `imagenet`, has all of it"
+    "end; batches of a pass differ by one image at most; all images are perturbed anew for publication, in the code "
+    "all but those that do not fill a batch. Shifts reach an "
+    "eighth of the side; `imagenet` has these small shifts too, where the code crops at random sizes to 224 pixels. "
+    "The network takes pixels from 0 to 1, in the code from -0.5 to 0.5. The default surrogate has a quarter of the "
+    "published width; `resnet18`, that of `paper`, `released` and `imagenet`, has all of it"
 )
 
 
@@ -66,5 +67,8 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         surrogate="resnet18:width=16",
         trains_surrogate=True,
         sample="network_steps=9,samples=2",
-        fidelity=f"{_FIDELITY}; the surrogate trains adversarially, as in paper and code",
+        fidelity=(
+            f"{_FIDELITY}; the surrogate trains adversarially, as in paper and code; the code's script for ImageNet "
+            "runs REM"
+        ),
     )

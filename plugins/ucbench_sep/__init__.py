@@ -34,7 +34,9 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
             "all have the variant SEP-FA-VR unless one is named; `sep` and `sep-fa` took 30 checkpoints there: "
             "checkpoints=30. Checkpoints are evenly spaced among all epochs, where the code spaces them among those "
             "that improved the test accuracy; the first epoch warms up from 0, in the code from 0.001; the variance "
-            "reduction takes the mean features of the checkpoint it draws, where the code takes those of the last; "
+            "reduction takes the mean features of the checkpoint it draws, where the code takes those of the last, "
+            "with 15 draws in its list of tasks and 16 by default; all means are of networks in eval mode, in the "
+            "code those of the first checkpoint in train mode; images are rounded to 8 bits, in the code truncated; "
             "the paper was read in its abstract and notes only; the default surrogate has a quarter of the published "
             "width, that of `paper` and `released`, resnet18:normalize=data, all of it"
         ),
