@@ -10,7 +10,7 @@ _FIDELITY = (
     "steps of noise and adversary. In all, lengths are shares of epsilon, the adversary's radius too (half of it); "
     "perturbations are cut to what keeps the images in [0, 1] after every step and not rounded to levels before the "
     "end; batches of a pass differ by one image at most; all images are perturbed anew for publication, in the code "
-    "all but those that do not fill a batch. Shifts reach an "
+    "all but those that do not fill a batch; `final_steps` and `final_samples` are not in the code. Shifts reach an "
     "eighth of the side; `imagenet` has these small shifts too, where the code crops at random sizes to 224 pixels. "
     "The network takes pixels from 0 to 1, in the code from -0.5 to 0.5. The default surrogate has a quarter of the "
     "published width; `resnet18`, that of `paper`, `released` and `imagenet`, has all of it"

@@ -40,6 +40,7 @@ _PRESETS: Mapping[str, Mapping[str, Any]] = {
 class REMParams(Params):
     """Defaults are the ``standard`` preset. Both descents travel twice their radius, as the official code's do."""
 
+    neutral: ClassVar[Mapping[str, Any]] = {"final_steps": None, "final_samples": None}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
     surrogates: ClassVar[Mapping[str, str]] = dict.fromkeys(("paper", "released", "imagenet"), "resnet18")
 
@@ -54,6 +55,10 @@ class REMParams(Params):
     steps: int = Field(4, ge=1, description="signed descent steps on a perturbation, from a uniform start every time")
     step: float = Field(0.5, gt=0, le=2, description="length of such a step in units of epsilon")
     samples: int = Field(1, ge=1, description="random crops and flips, each attacked on its own, per descent step")
+    final_steps: int | None = Field(
+        None, ge=1, description="descent steps on the published perturbations, as far in all; none: as many as `steps`"
+    )
+    final_samples: int | None = Field(None, ge=1, description="crops and flips per such step; none: `samples`")
     adversary: float = Field(0.5, ge=0, le=2, description="radius of the adversary, rho, in units of epsilon")
     adversary_steps: int = Field(3, ge=1, description="its signed ascent steps, from a uniform start")
     adversary_step: float = Field(0.667, gt=0, le=2, description="length of such a step in units of its radius")

@@ -54,8 +54,8 @@ class RobustErrorMinimising:
         state = BiLevel(train, run, lr=params.lr, momentum=params.momentum, weight_decay=params.weight_decay)
         crop = CropFlip(train.size, flip=train.flip)
 
-        def perturb(stream: str, indices: Tensor) -> None:
-            state.put(indices, self.descended(state, indices, crop, run.generator(stream)))
+        def perturb(stream: str, indices: Tensor, *, final: bool = False) -> None:
+            state.put(indices, self.descended(state, indices, crop, run.generator(stream), final=final))
             state.thaw()
 
         def view(number: int, x: Tensor, labels: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class RobustErrorMinimising:
             advance(steps)
         for number, indices in enumerate(batches):
             if passes + number >= done:
-                perturb(f"publishing-{number}", indices)
+                perturb(f"publishing-{number}", indices, final=True)
                 state.save(passes + number + 1)
                 advance(1)
         run.note("train_losses", [row["train_loss"] for row in state.history])
@@ -94,9 +94,20 @@ class RobustErrorMinimising:
         """The surrogate's learning rate at its step ``number``, from 0."""
         return float(self.params.lr * 0.1 ** (number // self.params.lr_drop_every))
 
-    def descended(self, state: BiLevel, indices: Tensor, crop: CropFlip, generator: torch.Generator) -> Tensor:
-        """Perturbations ``[B, 3, H, W]`` of the images at ``indices``; leaves the network frozen."""
-        x, labels = state.clean(indices), state.labels[indices]
+    def descended(
+        self, state: BiLevel, indices: Tensor, crop: CropFlip, generator: torch.Generator, *, final: bool = False
+    ) -> Tensor:
+        """Perturbations ``[B, 3, H, W]`` of the images at ``indices``; leaves the network frozen.
+
+        Args:
+            final: take the steps and samples of those that are published.
+        """
+        params, x, labels = self.params, state.clean(indices), state.labels[indices]
+        steps, step, samples = params.steps, params.step, params.samples
+        if final and params.final_steps is not None:
+            steps, step = params.final_steps, params.step * params.steps / params.final_steps
+        if final and params.final_samples is not None:
+            samples = params.final_samples
         state.frozen()
 
         def robust(shown: Tensor) -> Tensor:
@@ -106,9 +117,8 @@ class RobustErrorMinimising:
             return state.cross_entropy(shown + change, labels)
 
         start = state.radius * (2 * torch.rand(x.shape, generator=generator).to(x.device) - 1)
-        objective = expected(robust, crop, self.params.samples, generator)
-        step = self.params.step * state.radius
-        return pgd(x, start, objective, steps=self.params.steps, step=step, radius=state.radius)
+        objective = expected(robust, crop, samples, generator)
+        return pgd(x, start, objective, steps=steps, step=step * state.radius, radius=state.radius)
 
     def disturbed(
         self, state: BiLevel, x: Tensor, labels: Tensor, generator: torch.Generator, *, attacks: bool

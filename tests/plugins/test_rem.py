@@ -10,7 +10,7 @@ from small_crafts import craft_run
 
 from ucbench.crafting.bilevel import BiLevel
 from ucbench.errors import UsageError
-from ucbench.testing import sample_images
+from ucbench.testing import MemoryCheckpoint, sample_images
 from ucbench.testing.samples import tensor_of
 from ucbench.training.cropping import CropFlip
 from ucbench.training.engine import DivergedError
@@ -109,6 +109,25 @@ def test_noise_lowers_the_loss_of_a_trained_network_on_attacked_views(name):
 def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one(name):
     # Three passes, three batches published.
     check_resumes(lambda checkpoint: crafted(POISONERS[name](), craft_run(checkpoint)), steps=6)
+
+
+@pytest.mark.parametrize("name", POISONERS)
+def test_published_noise_takes_the_final_steps_and_samples_after_the_same_training(name):
+    checkpoint = MemoryCheckpoint()
+    delta, run = crafted(POISONERS[name](final_steps=4, final_samples=2), craft_run(checkpoint))
+    plain, unchanged = crafted(POISONERS[name]())
+    assert run.notes["train_losses"] == unchanged.notes["train_losses"]
+    assert not torch.equal(delta, plain)
+    # Half as long, twice as many, from the network after its three passes.
+    trained = craft_run(MemoryCheckpoint(checkpoint.saved[2]))
+    careful, _ = crafted(POISONERS[name](steps=4, step=0.2, samples=2), trained)
+    assert torch.equal(delta, careful)
+
+
+@pytest.mark.parametrize("params", [REMParams, SEMParams])
+def test_final_options_are_part_of_the_key_only_where_given(params):
+    assert not {"final_steps", "final_samples"} & params().identity().keys()
+    assert params(final_steps=10).identity()["final_steps"] == 10
 
 
 def test_single_image_and_diverging_surrogate_are_refused():
