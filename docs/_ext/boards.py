@@ -66,7 +66,7 @@ def name(summary: Summary) -> str:
 
 
 def titled(summary: Summary) -> str:
-    """The same with its preset, as tables name it."""
+    """A poisoner with its preset, as tables name it."""
     poisoner, bar, given = name(summary).partition("|")
     return f"{with_preset(poisoner, str(summary.shared['preset']))}{bar}{given}"
 

@@ -21,7 +21,11 @@ MARKER = re.compile(r"<!-- crafts (?P<board>[a-z0-9-]+/v\d+) -->")
 
 
 def crafts(board: str) -> str:
-    """The table of a board of one radius without defenses, in the order of its rows; means over crafts, in percent."""
+    """The table of a board of one radius without defenses, in the order of its rows; means over crafts, in percent.
+
+    Raises:
+        ValueError: if no craft of it notes an error, or it is not there.
+    """
     notes: dict[tuple[str, ...], dict[int, Mapping[str, Any]]] = {}
     for record in read_records(LEADERBOARDS / board):
         request = record["request"]
@@ -37,6 +41,8 @@ def crafts(board: str) -> str:
         errors = ([one[kind] for one in found if kind in one] for kind in kinds)
         shown = (f"{100 * fmean(values):.1f}" if values else "" for values in errors)
         lines.append([boards.labelled(summary, board), *means, *shown])
+    if not lines:
+        raise ValueError(f"{board} notes no errors of a craft's network.")
     header = ["poisoner", "test accuracy %", "guess %", "error on clean images %", "on perturbed images %"]
     return table(header, lines)
 

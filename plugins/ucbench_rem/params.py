@@ -56,7 +56,9 @@ class REMParams(Params):
     step: float = Field(0.5, gt=0, le=2, description="length of such a step in units of epsilon")
     samples: int = Field(1, ge=1, description="random crops and flips, each attacked on its own, per descent step")
     final_steps: int | None = Field(
-        None, ge=1, description="descent steps on the published perturbations, as far in all; none: as many as `steps`"
+        None,
+        ge=1,
+        description="descent steps on the published perturbations, over the same distance in all; none: `steps`",
     )
     final_samples: int | None = Field(None, ge=1, description="crops and flips per such step; none: `samples`")
     adversary: float = Field(0.5, ge=0, le=2, description="radius of the adversary, rho, in units of epsilon")

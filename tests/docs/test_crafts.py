@@ -52,3 +52,8 @@ def test_table_keeps_releases_from_several_networks_apart(surrogate):
     }
     lines = [line for line in crafts.crafts(board).splitlines() if f"`eminn` from `{surrogate}`" in line]
     assert {line.split(" | ")[-1].strip("| ") for line in lines} == {f"{100 * fmean(releases.values()):.1f}"}
+
+
+def test_table_of_a_board_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="notes no errors"):
+        crafts.crafts("never-run/v1")
