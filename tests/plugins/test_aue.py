@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from resuming import check_resumes
-from small_crafts import craft_run
+from small_crafts import check_modes, craft_run
 
 from ucbench.crafting.bilevel import BiLevel
 from ucbench.errors import UsageError
@@ -115,6 +115,11 @@ def test_aap_aims_at_the_next_class_that_has_images(monkeypatch):
     assert aimed == {0, 2}
     with pytest.raises(UsageError, match="at least two"):
         crafted(POISONERS["aap"](), train=sample.subset((sample.known_labels == 1).nonzero()[0]))
+
+
+@pytest.mark.parametrize("name", POISONERS)
+def test_network_is_in_train_mode_only_where_it_learns(name):
+    check_modes(lambda run: crafted(POISONERS[name](), run))
 
 
 @pytest.mark.parametrize(("name", "steps"), [("aue", 3), ("aap", 6)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from resuming import check_resumes
-from small_crafts import craft_run
+from small_crafts import check_modes, craft_run
 
 from ucbench.errors import UsageError
 from ucbench.testing import sample_images
@@ -76,6 +76,10 @@ def test_steps_start_from_clipped_normal_noise():
     assert 0.25 < share < 0.36  # a normal value lies beyond one deviation in 32 % of the cases; some are cut further
     assert (delta > 0.1 * RADIUS).any()
     assert (delta < -0.1 * RADIUS).any()
+
+
+def test_network_is_in_train_mode_only_where_it_learns():
+    check_modes(lambda run: crafted(run))
 
 
 def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one():

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from resuming import check_resumes
+from small_crafts import check_modes
 
 from ucbench.crafting.poisoner import Perturbation
 from ucbench.data.budget import Budget
@@ -132,6 +133,9 @@ class TestCraft:
         kept, turned = sample_images(13), dataclasses.replace(sample_images(13), flip=False)
         assert not np.array_equal(crafted(kept, flip=True)[0].delta, crafted(kept)[0].delta)
         assert np.array_equal(crafted(turned, flip=True)[0].delta, crafted(kept)[0].delta)
+
+    def test_network_is_in_train_mode_only_where_it_learns(self):
+        check_modes(lambda run: miue().craft(sample_images(13), run))
 
     @pytest.mark.parametrize("options", [{}, {"flip": True, "balanced": "always"}], ids=str)
     def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one(self, options):

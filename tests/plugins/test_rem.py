@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from resuming import check_resumes
-from small_crafts import craft_run
+from small_crafts import check_modes, craft_run
 
 from ucbench.crafting.bilevel import BiLevel
 from ucbench.errors import UsageError
@@ -103,6 +103,11 @@ def test_noise_lowers_the_loss_of_a_trained_network_on_attacked_views(name):
     clean = state.clean(everyone)
     random = (clean + RADIUS * torch.randn(delta.shape, generator=run.generator("random")).sign()).clamp(0, 1)
     assert loss(clean + delta) < 0.7 * min(loss(clean), loss(random))
+
+
+@pytest.mark.parametrize("name", POISONERS)
+def test_network_is_in_train_mode_only_where_it_learns(name):
+    check_modes(lambda run: crafted(POISONERS[name](), run))
 
 
 @pytest.mark.parametrize("name", POISONERS)

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from resuming import check_resumes
-from small_crafts import craft_run
+from small_crafts import check_modes, craft_run
 
 from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
@@ -109,6 +109,10 @@ def test_classes_without_images_are_no_aim():
     assert torch.isfinite(delta).all()
     with pytest.raises(UsageError, match="at least two"):
         crafted(train=train.subset((train.known_labels == 1).nonzero()[0]))
+
+
+def test_network_is_in_train_mode_only_where_it_learns():
+    check_modes(lambda run: crafted(run, batch=5))
 
 
 def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from resuming import check_resumes
-from small_crafts import craft_run
+from small_crafts import check_modes, craft_run
 
 from ucbench.crafting.bilevel import BiLevel
 from ucbench.errors import UsageError
@@ -98,6 +98,10 @@ def test_network_learns_every_image_once_a_pass_in_batches_of_two():
     poisoner = TransferableUnlearnable(TUEParams(batch=2, network_steps=state.steps_per_pass(2)))
     poisoner._learn(state, 0, ContrastiveViews(train.size, flip=train.flip, crop=0.08), run)
     assert sorted(torch.cat(seen).tolist()) == list(range(5))
+
+
+def test_network_is_in_train_mode_only_where_it_learns():
+    check_modes(lambda run: crafted(run))
 
 
 @pytest.mark.parametrize("ssl_weight", [0.0, 1.0])

@@ -1,12 +1,46 @@
-"""Runs of crafts with the smallest surrogate."""
+"""Runs of crafts with the smallest surrogate, and a check of the modes its networks are in."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
 
 from ucbench.crafting.poisoner import Checkpoint, CraftRun
 from ucbench.crafting.surrogate import Surrogate
 from ucbench.data.budget import Budget
+from ucbench.data.imageset import ImageSet
 from ucbench.testing import TinySurrogate, make_run
+from ucbench.testing.samples import TinyNetwork
 
 
 def craft_run(checkpoint: Checkpoint | None = None, epsilon: float = 8, surrogate: Surrogate | None = None) -> CraftRun:
     return make_run(budget=Budget("linf", epsilon), surrogate=surrogate or TinySurrogate(), checkpoint=checkpoint)
+
+
+class _Watched(TinySurrogate):
+    """Remembers of every call of a network: is it in train mode, and does it learn from the images."""
+
+    def __init__(self) -> None:
+        self.calls: set[tuple[bool, bool]] = set()
+        super().__init__()
+
+    def module(self, seed: int, train: ImageSet | None = None) -> TinyNetwork:
+        network = super().module(seed, train)
+        # Gradients are recorded, but not those of the images.
+        network[0].register_forward_pre_hook(
+            lambda layer, given: self.calls.add(
+                (layer.training, torch.is_grad_enabled() and not given[0].requires_grad)
+            )
+        )
+        return network
+
+
+def check_modes(craft: Callable[[CraftRun], object]) -> None:
+    """Check that a craft trains a network, and has it in train mode where it learns and in eval mode elsewhere.
+
+    The smallest surrogate has no layer for which the mode matters; those that people use have batch norm.
+    """
+    surrogate = _Watched()
+    craft(craft_run(surrogate=surrogate))
+    assert surrogate.calls == {(True, True), (False, False)}
