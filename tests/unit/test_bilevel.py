@@ -104,6 +104,37 @@ def test_frozen_disables_gradients_and_thaw_restores_them():
     assert all(weight.requires_grad for weight in state.network.parameters())
 
 
+def test_thaw_leaves_weights_without_gradient_that_had_none_at_first():
+    def half_trained(network):
+        network[0].requires_grad_(False)
+        return network
+
+    run = make_run(budget=Budget("linf", 8), surrogate=TinySurrogate())
+    state = BiLevel(sample_images(13), run, wrap=half_trained, lr=0.05)
+    state.frozen()
+    state.thaw()
+    learning = [weight.requires_grad for weight in state.network.parameters()]
+    assert learning == [False, False, *[True] * (len(learning) - 2)]
+
+
+def test_dropout_draws_by_the_number_of_the_first_step_whatever_was_drawn_before():
+    """So a craft that goes on after an interruption learns as one that was not interrupted."""
+
+    def dropped(*calls, seed=0):
+        masks, dropout = [], torch.nn.Dropout(0.5)
+        dropout.register_forward_hook(lambda layer, given, out: masks.append(out == 0))
+        run = make_run(budget=Budget("linf", 8), surrogate=TinySurrogate())
+        state = BiLevel(sample_images(13), run, wrap=lambda network: torch.nn.Sequential(network, dropout), lr=0.05)
+        torch.manual_seed(seed)
+        for first in calls:
+            state.learn(first, 1, 13)
+        return masks
+
+    first, second = dropped(0, 1)
+    assert not torch.equal(first, second)
+    assert torch.equal(dropped(1, seed=5)[0], second)
+
+
 def test_bilevel_raises_without_a_surrogate():
     with pytest.raises(UsageError, match="no surrogate"):
         BiLevel(sample_images(), make_run(budget=Budget("linf", 8)), lr=0.1)
