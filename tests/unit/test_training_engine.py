@@ -331,6 +331,25 @@ def test_fit_restores_the_weights_of_the_selected_epoch():
     assert accuracies[1] == pytest.approx(100 * (predicted == trusted.known_labels).mean())
 
 
+def test_accuracies_of_epochs_are_of_images_as_the_defenses_show_them_at_test():
+    """All black, so that every image gets the same class; without the defense most are recognised."""
+
+    class Black:
+        def at_test(self, x):
+            return torch.zeros_like(x)
+
+    images, last = sample_images(60, (8, 12)), Selecting(99)
+    result = fit(
+        Recipe(epochs=4, batch=10),
+        images,
+        defenses=(("black", Black()), ("last", last)),
+        evaluate={"test": images},
+        trusted=images,
+    )
+    assert (ENGINE.predict(result.model, images) == images.known_labels).mean() > 0.6
+    assert result.history[-1]["test_accuracy"] == last.heard[-1][-1] == pytest.approx(100 / 3)
+
+
 def test_fit_sets_the_epoch_and_their_number_for_defenses():
     class Watching:
         def __init__(self):
