@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tiny_components as tiny
 from image_files import write_images
-from tiny_exploiter import Dim
+from tiny_exploiter import Dim, Seen
 
 from ucbench.crafting.craft import craft_release
 from ucbench.crafting.poisoner import Perturbation
@@ -41,6 +41,11 @@ def log(tmp_path, monkeypatch):
 @pytest.fixture
 def session(tmp_path):
     return tiny.session(tmp_path / "store")
+
+
+def in_bfloat16(session: Session) -> Session:
+    """Another session with the same store."""
+    return Session(session.store, replace(tiny.CPU, dtype="bfloat16"), session.progress, tiny.registry())
 
 
 def cell(poisoner: str = "stripes", **changes) -> Cell:
@@ -161,6 +166,13 @@ def test_surrogate_is_fitted_once_per_images_and_seed(tmp_path, session):
     assert tiny.work_done()["fit eyes"] == 3
 
 
+def test_surrogate_is_fitted_again_for_other_numerics(session):
+    component, train = tiny.registry().resolve("surrogate", "fitted"), session.data(cell("clean")).train
+    for chosen in (session, session, in_bfloat16(session)):
+        open_surrogate(component, 0, train, chosen)
+    assert tiny.work_done()["fit eyes"] == 2
+
+
 def test_only_a_fitted_surrogate_is_opened_anew_for_other_images(session):
     """Photos come in blocks: a network for each would fill the memory."""
     train = session.data(cell("clean")).train
@@ -264,6 +276,26 @@ def test_labeling_is_equal_for_every_seed(session):
     assert notes((0, 0)) == notes((3, 5))
 
 
+def test_labels_of_a_model_are_read_again_where_anything_that_decides_them_differs(session, monkeypatch):
+    read, apply = [], Seen.apply
+    monkeypatch.setattr(Seen, "apply", lambda self, *given: read.append(self) or apply(self, *given))
+    own, named = (cell(labelings=[text]).labeling for text in ("seen", "seen:model=others"))
+    data = session.dataset(cell().dataset)
+    train, test = data.train, data.test
+    darker, scored = (images.with_images(images.images // 2) for images in (train, test))
+
+    def readings(labeling, clean, published, test, chosen=session) -> int:
+        label(labeling, clean, published, test, chosen)
+        return len(read)
+
+    assert [readings(own, train, train, test) for _ in range(2)] == [1, 1]
+    assert readings(named, train, train, test) == 2
+    assert readings(own, darker, train, test) == 3
+    assert readings(own, train, darker, test) == 4
+    assert readings(own, train, train, scored) == 5
+    assert readings(own, train, train, test, in_bfloat16(session)) == 6
+
+
 @pytest.mark.parametrize(("model", "text"), [("bare", "has none"), ("fitted", "has to be trained first")])
 def test_labeling_raises_without_pretrained_weights(session, model, text):
     with pytest.raises(UsageError, match=text):
@@ -285,6 +317,21 @@ def test_release_is_prepared_once_for_all_trainings(tmp_path, session):
     prepare(defense, chain, released.with_images(released.images ^ np.uint8(1)), clean, 0, session)
     prepare(defense, chain, released, clean, 1, session)
     assert tiny.work_done()["prepare dim"] == 3
+
+
+def test_release_is_prepared_again_for_another_defense_other_numerics_and_an_oracles_clean_images(session):
+    released = session.dataset(cell().dataset).train
+    (dim,), (dusk,) = (cell(defenses=[name]).defense for name in ("dim", "dusk"))
+    oracle = replace(dim, spec=replace(dim.spec, oracle=True))
+    darker = released.with_images(released.images // 2)
+
+    def prepared(part, clean=released, chosen=session) -> int:
+        prepare((part,), DefensePipeline([("dim", Dim(Params()))]), released, clean, 0, chosen)
+        return tiny.work_done()["prepare dim"]
+
+    assert [prepared(dim), prepared(dim), prepared(dusk)] == [1, 1, 2]
+    assert prepared(dim, chosen=in_bfloat16(session)) == 3
+    assert [prepared(oracle), prepared(oracle, darker), prepared(oracle, darker)] == [4, 5, 5]
 
 
 def test_defense_without_preparation_stores_nothing(tmp_path, session):
