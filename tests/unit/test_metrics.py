@@ -130,6 +130,20 @@ def test_linear_guesses_are_computed_by_the_threads_of_torch(monkeypatch, rows):
     assert set(used) == {NUMERICS.threads} == {1}
 
 
+@pytest.mark.parametrize("rows", [20, 200], ids=["dual", "primal"])
+def test_linear_guesses_are_those_of_ridge_regression_with_an_intercept(rows):
+    """With a penalty of a thousandth of the mean squared length, that of the constant included."""
+    rng = np.random.default_rng(0)
+    # Directions of very different lengths: the short ones count as much as the penalty lets them.
+    fitted, held_out = (rng.normal(size=(count, 50)) * np.geomspace(1, 1e-2, 50) for count in (rows, 400))
+    labels = rng.choice(3, rows, p=(0.5, 0.3, 0.2))
+    x, seen = (np.hstack([values, np.ones((len(values), 1))]) for values in (fitted, held_out))
+    penalty = 1e-3 * np.square(x).sum(1).mean()
+    weights = np.linalg.inv(x.T @ x + penalty * np.eye(51)) @ x.T @ np.eye(3)[labels]
+    found = linear_guesses(fitted.astype(np.float32), labels, held_out.astype(np.float32), 3)
+    assert (found == (seen @ weights).argmax(1)).mean() > 0.99
+
+
 @pytest.mark.parametrize(
     ("index", "classes", "homogeneity", "completeness", "purity"),
     [
