@@ -122,6 +122,17 @@ def test_lookahead_weights_meet_their_average_at_intervals_and_end_at_it():
         assert model.weight.item() == pytest.approx(average if step == 5 else weight)
 
 
+def test_lookahead_averages_running_statistics_and_leaves_counts():
+    model = nn.BatchNorm1d(1)
+    lookahead = Lookahead(model, every=1, steps=2)
+    model.running_mean.fill_(8.0)
+    model.num_batches_tracked.fill_(5)
+    lookahead.update()
+    kept = 0.95 * 0.5**3
+    assert model.running_mean.item() == pytest.approx((1 - kept) * 8)
+    assert model.num_batches_tracked.item() == 5
+
+
 def adam_steps(model, optimizer, numbers):
     for number in numbers:
         x, y = batch(number)

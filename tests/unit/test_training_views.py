@@ -55,8 +55,8 @@ def test_victim_averages_mirror_images_where_its_training_has_them(flip, recipe,
 
 
 class Small:
-    def __init__(self, views: int) -> None:
-        self.recipe = Recipe(epochs=1, batch=8, test_views=views)
+    def __init__(self, views: int, epochs: int = 1) -> None:
+        self.recipe = Recipe(epochs=epochs, batch=8, test_views=views)
 
     def build(self, classes: int, size: tuple[int, int]) -> nn.Module:
         return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * (size[0] - 2) * (size[1] - 2), classes))
@@ -78,3 +78,12 @@ def test_views_change_predictions_and_neither_training_nor_the_networks_own_feat
     layers = [all_layers(victim.model, test.images) for victim in victims]
     assert len(layers[0]) == 2
     assert all(map(torch.equal, *layers))
+
+
+def test_cost_of_a_training_counts_three_passes_of_every_image_in_every_epoch():
+    """A pass of an image: 3x3x3 multiplications and additions at 4x4 places of 4 channels, then 64 to 3."""
+    images = sample_images(20, (6, 6))
+    victim = train(Small(1, epochs=5), images, images, None, DefensePipeline(()), make_run(stage="train"))
+    forward = 2 * (27 * 16 * 4 + 64 * 3)
+    assert victim.gflops == pytest.approx(3 * 5 * 20 * forward / 1e9)
+    assert victim.images_per_second * victim.seconds == pytest.approx(5 * 20)
