@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from resuming import check_resumes
-from small_crafts import check_modes, craft_run
+from small_crafts import check_modes, check_streams, craft_run
 
 from ucbench.crafting.bilevel import BiLevel
 from ucbench.errors import UsageError
@@ -120,6 +120,11 @@ def test_aap_aims_at_the_next_class_that_has_images(monkeypatch):
 @pytest.mark.parametrize("name", POISONERS)
 def test_network_is_in_train_mode_only_where_it_learns(name):
     check_modes(lambda run: crafted(POISONERS[name](), run))
+
+
+@pytest.mark.parametrize("name", POISONERS)
+def test_every_step_draws_from_streams_of_its_own(name):
+    check_streams(lambda run: crafted(POISONERS[name](), run))
 
 
 @pytest.mark.parametrize(("name", "steps"), [("aue", 3), ("aap", 6)])

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from resuming import check_resumes
-from small_crafts import check_modes, craft_run
+from small_crafts import check_modes, check_streams, craft_run
 from torch import nn
 
 from ucbench.crafting.bilevel import BiLevel
@@ -175,6 +175,10 @@ class TestNoise:
     @pytest.mark.parametrize("kind", POISONERS)
     def test_network_is_in_train_mode_only_where_it_learns(self, kind):
         check_modes(lambda run: crafted(POISONERS[kind](), run=run))
+
+    @pytest.mark.parametrize("kind", ["random start", "batches", "classes"])
+    def test_every_turn_draws_from_streams_of_its_own(self, kind):
+        check_streams(lambda run: crafted(POISONERS[kind](), run=run))
 
     def test_random_start_discards_the_noise_of_the_last_sweep(self):
         warm, _ = crafted(POISONERS["images"](step=0.01))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from resuming import check_resumes
-from small_crafts import check_modes, craft_run
+from small_crafts import check_modes, check_streams, craft_run
 
 from ucbench.errors import UsageError
 from ucbench.testing import sample_images
@@ -80,6 +80,10 @@ def test_steps_start_from_clipped_normal_noise():
 
 def test_network_is_in_train_mode_only_where_it_learns():
     check_modes(lambda run: crafted(run))
+
+
+def test_every_step_draws_from_streams_of_its_own():
+    check_streams(lambda run: crafted(run))
 
 
 def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one():

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from resuming import check_resumes
-from small_crafts import check_modes
+from small_crafts import check_modes, check_streams
 
 from ucbench.crafting.poisoner import Perturbation
 from ucbench.data.budget import Budget
@@ -136,6 +136,10 @@ class TestCraft:
 
     def test_network_is_in_train_mode_only_where_it_learns(self):
         check_modes(lambda run: miue().craft(sample_images(13), run))
+
+    @pytest.mark.parametrize("balanced", ["never", "always"])
+    def test_every_round_draws_from_streams_of_its_own(self, balanced):
+        check_streams(lambda run: miue(flip=True, balanced=balanced).craft(sample_images(13), run))
 
     @pytest.mark.parametrize("options", [{}, {"flip": True, "balanced": "always"}], ids=str)
     def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one(self, options):

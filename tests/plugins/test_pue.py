@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from resuming import check_resumes
 from scipy.stats import norm
-from small_crafts import check_modes
+from small_crafts import check_modes, check_streams
 
 from ucbench.data.budget import Budget
 from ucbench.metrics.metric import MetricContext
@@ -177,12 +177,13 @@ def test_craft_without_a_sweep_with_noise_notes_it_and_warns():
     assert any("No sweep had noise" in text for text in run.warnings)
 
 
-def test_network_is_in_train_mode_only_where_it_learns():
+def test_network_is_in_train_mode_only_where_it_learns_and_every_turn_draws_from_its_own_streams():
     def craft(run):
         _, done = crafted(run)
         assert done.notes["smoothed_sweeps"] > 0
 
     check_modes(craft)
+    check_streams(craft)
 
 
 def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one():

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from resuming import check_resumes
-from small_crafts import check_modes, craft_run
+from small_crafts import check_modes, check_streams, craft_run
 
 from ucbench.data.budget import Budget
 from ucbench.errors import UsageError
@@ -113,6 +113,10 @@ def test_classes_without_images_are_no_aim():
 
 def test_network_is_in_train_mode_only_where_it_learns():
     check_modes(lambda run: crafted(run, batch=5))
+
+
+def test_every_step_draws_from_streams_of_its_own():
+    check_streams(lambda run: crafted(run, batch=5))
 
 
 def test_craft_resumed_from_any_checkpoint_equals_an_uninterrupted_one():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from resuming import check_resumes
-from small_crafts import check_modes, craft_run
+from small_crafts import check_modes, check_streams, craft_run
 
 from ucbench.crafting.bilevel import BiLevel
 from ucbench.errors import UsageError
@@ -102,6 +102,10 @@ def test_network_learns_every_image_once_a_pass_in_batches_of_two():
 
 def test_network_is_in_train_mode_only_where_it_learns():
     check_modes(lambda run: crafted(run))
+
+
+def test_every_step_draws_from_streams_of_its_own():
+    check_streams(lambda run: crafted(run))
 
 
 @pytest.mark.parametrize("ssl_weight", [0.0, 1.0])

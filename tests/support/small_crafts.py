@@ -1,7 +1,8 @@
-"""Runs of crafts with the smallest surrogate, and a check of the modes its networks are in."""
+"""Runs of crafts with the smallest surrogate, and checks of the modes of its networks and of what crafts draw from."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import torch
@@ -44,3 +45,21 @@ def check_modes(craft: Callable[[CraftRun], object]) -> None:
     surrogate = _Watched()
     craft(craft_run(surrogate=surrogate))
     assert surrogate.calls == {(True, True), (False, False)}
+
+
+#: Streams that learning begins again in every call, to go on in them from where it was.
+_CONTINUED = ("layers", "pass-")
+
+
+def check_streams(craft: Callable[[CraftRun], object]) -> None:
+    """Check that a craft begins no stream of random numbers twice, which would give equal draws in two places."""
+    run, begun = craft_run(), Counter[str]()
+    seed = run.seed
+
+    def counted(stream: str, bits: int = 63) -> int:
+        begun[stream] += 1
+        return seed(stream, bits)
+
+    run.seed = counted
+    craft(run)
+    assert [stream for stream, times in begun.items() if times > 1 and not stream.startswith(_CONTINUED)] == []
