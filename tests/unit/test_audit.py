@@ -11,7 +11,8 @@ import pytest
 import tiny_components as tiny
 
 from ucbench.errors import DataError
-from ucbench.leaderboard.check import audit
+from ucbench.leaderboard.check import audit, possible
+from ucbench.leaderboard.plausible import implausible
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.results.records import faults
 from ucbench.running.compute import compute
@@ -261,6 +262,47 @@ def test_check_rejects_a_statement_that_contradicts_the_description_without_data
 def test_check_rejects_numbers_that_no_run_writes(judge, records, change, text):
     change(next(r for r in records if r["request"]["poisoner"] == "badge"))
     assert text in texts(judge(records), "error")
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda r: r["metrics"].update(chance=25.0), "state the chance accuracies 25 and 33.3333 %"),
+        (lambda r: r["data"].update(test_images=72), "state 36 and 72 of them"),
+        (lambda r: r["budget"].update(linf_max=3.0), "it states the size of a perturbation, but is of clean images"),
+    ],
+)
+def test_check_without_data_rejects_clean_records_that_contradict_each_other(judge, records, change, text, monkeypatch):
+    monkeypatch.setattr(tiny.Spots, "load", gone)
+    change(next(r for r in records if r["request"]["poisoner"] == "clean"))
+    assert text in texts(judge(records), "error")
+
+
+def test_accuracy_of_a_defense_that_selects_an_epoch_is_that_of_the_epoch(records):
+    record = next(r for r in records if r["request"]["poisoner"] == "badge")
+    record["request"].update(defense="best", trusted=9)
+    record["notes"]["selected_epoch"] = 3
+    for point, right in zip(record["history"], (1, 5, 30, 30, 6, 7, 8, 9, 10, 11), strict=True):
+        point["test_accuracy"] = 100 * right / 36
+    best = 100 * 30 / 36
+    record["metrics"].update(test_accuracy=best, matched_accuracy=best, test_accuracy_best=best)
+    assert implausible(record) == []
+    record["notes"]["selected_epoch"] = 2
+    assert implausible(record) == ["test_accuracy 83.3333 is not that of its last epoch, 13.8889"]
+    record["request"]["defense"] = "none"
+    assert implausible(record) == ["test_accuracy 83.3333 is not that of its last epoch, 30.5556"]
+
+
+def test_exploiter_that_learns_nothing_is_a_warning_beside_one_that_learns(records):
+    clean = [r for r in records if r["request"]["poisoner"] == "clean"]
+    other = copy.deepcopy(clean)
+    for record in other:
+        record["request"]["victim"], record["cell"] = "tiny:epochs=9", record["cell"][::-1]
+        record["metrics"] |= {"test_accuracy": record["metrics"]["chance"], "matched_accuracy": 50.0}
+    for found, severity in ((other, "error"), ([*clean, *other], "warning")):
+        problems = [problem for problem in possible(found) if "not clearly above chance" in problem.text]
+        assert [problem.severity for problem in problems] == [severity]
+        assert "tiny:epochs=10" not in problems[0].text
 
 
 def test_check_rejects_a_board_whose_exploiter_learns_nothing_from_clean_images(judge, records):

@@ -87,6 +87,16 @@ def test_gate_is_not_judged_without_a_second_positive_of_the_same_regime(other):
     assert gate.checks[PIXEL_POSITIVE].text == "not run"
 
 
+def test_gate_takes_the_second_positive_that_removes_most():
+    """It may be crafted for labels other than the exploiter's too, which then says nothing of the victim."""
+    others = [
+        record(PIXEL_POSITIVE, 85.0, craft_labels="clusters:k=5", train_seed=seed, craft_seed=seed) for seed in (0, 1)
+    ]
+    for records in ([*others, *regime()], [*regime(), *others]):
+        (gate,) = gates(rows(records))
+        assert gate.passed
+
+
 def test_failed_condition_counts_more_than_one_that_was_not_run():
     (gate,) = gates(rows(regime(positive=60.0)[:-2]))
     assert gate.state == "failed"
