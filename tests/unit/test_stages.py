@@ -11,10 +11,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tiny_components as tiny
+import torch
 from image_files import write_images
 from tiny_exploiter import Dim, Seen
 
-from ucbench.crafting.craft import craft_release
+from ucbench.crafting.craft import craft_release, perturb_unseen
 from ucbench.crafting.poisoner import Perturbation
 from ucbench.crafting.surrogate import open_pretrained, open_surrogate
 from ucbench.data.budget import sizes
@@ -130,6 +131,22 @@ def test_shuffled_assigns_the_same_perturbations_to_other_images(session):
     assert crafted(cell("shuffled:badge", seeds=[(1, 0)]), session)[0] != key
     per_image = release_of(cell("shuffled:sham"), session)
     assert sorted(per_image.index) == list(range(36))
+
+
+def test_transformed_unseen_images_are_rounded_to_the_nearest_level_and_clipped(session, monkeypatch):
+    chosen, given = cell("badge"), []
+    release, unseen = release_of(chosen, session), session.dataset(chosen.dataset).test
+
+    def transform(self, x, index, state):
+        given.extend(index.tolist())
+        return x + torch.tensor([0.6, -0.6, 300])[:, None, None] / 255
+
+    monkeypatch.setattr(tiny.protector.Badge, "transform", transform, raising=False)
+    protected = session.protected(chosen).images
+    made = perturb_unseen(chosen.craft, protected, release, unseen, unseen.known_labels, session)
+    expected = unseen.images + np.array([1, -1, 300])[:, None, None]
+    np.testing.assert_array_equal(made.images, expected.clip(0, 255))
+    assert given == unseen.known_labels.tolist()
 
 
 def test_surrogate_is_fitted_on_the_craft_labels(tmp_path, monkeypatch):
