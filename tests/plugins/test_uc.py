@@ -18,6 +18,7 @@ from ucbench.training.context import Run
 from ucbench_uc import fitting
 from ucbench_uc.objective import cluster_means, discrepancy
 from ucbench_uc.params import UCParams
+from ucbench_uc.perturbations import Perturbations
 from ucbench_uc.poisoner import UnlearnableClusters
 from ucbench_uc.saved import Saved
 from ucbench_uc.views import Views
@@ -114,6 +115,14 @@ def test_uc_moves_images_towards_the_target_centre(distance, direct):
     )
     assert after < 0.8 * before
     assert run.notes["loss"]["last"] < run.notes["loss"]["first"]
+
+
+def test_uc_steps_know_the_share_of_the_craft_that_is_done(monkeypatch):
+    """It decides their learning rate."""
+    done, step = [], Perturbations.step
+    monkeypatch.setattr(Perturbations, "step", lambda self, loss, share: done.append(share) or step(self, loss, share))
+    craft(params(steps=4), sample_images(17))
+    assert done == [0, 0.25, 0.5, 0.75]
 
 
 def test_uc_notes_first_and_last_loss_of_a_single_step():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from torch import Tensor
 from ucbench.data.budget import Budget
 from ucbench.testing import make_run
 from ucbench_uc.params import UCParams
-from ucbench_uc.perturbations import Perturbations
+from ucbench_uc.perturbations import Perturbations, squash
 
 EPSILON = 16 / 255
 COUNT = 2
@@ -57,3 +59,29 @@ def test_perturbations_stay_within_the_budget_after_any_steps(height, width, coa
     delta = moved(made, weights, steps=6)
     assert delta.shape == (COUNT, 3, height, width)
     assert delta.abs().max() <= EPSILON + 1e-7
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "slopes"),
+    [
+        ("tanh", [-0.5, -0.1, 0.15, 0.5], [0.5] * 4),
+        ("clamp", [-0.5, -0.2, 0.3, 0.5], [0.0, 1.0, 1.0, 0.0]),
+        ("straight-through", [-0.5, -0.2, 0.3, 0.5], [1.0] * 4),
+    ],
+)
+def test_squash_bounds_its_input_and_passes_the_gradient_that_its_name_says(name, values, slopes):
+    output = torch.tensor([-1.0, -0.2, 0.3, 1.0], requires_grad=True)
+    squashed = squash(name, output, 0.5)
+    torch.testing.assert_close(squashed.detach(), torch.tensor(values))
+    assert torch.autograd.grad(squashed.sum(), output)[0].tolist() == slopes
+
+
+def test_step_falls_by_half_a_cosine_to_the_same_share_of_the_rate_as_a_generators():
+    """Adam moves a value whose gradient never changes by the learning rate."""
+    made = perturbations((6, 6), coarseness=1, direct_lr=0.01, lr=0.1, final_lr=0.02)
+    before = made().detach()
+    after = moved(made, torch.ones(COUNT, 3, 6, 6), steps=4)
+    rates = [0.01 * EPSILON * (0.2 + 0.8 * (1 + math.cos(math.pi * step / 4)) / 2) for step in range(4)]
+    free = after > -EPSILON
+    assert free.float().mean() > 0.9
+    torch.testing.assert_close((before - after)[free], torch.full_like(after[free], sum(rates)), rtol=1e-3, atol=0)
