@@ -119,6 +119,20 @@ def test_bridge_pure_removes_patterns_from_images_it_has_not_seen():
     assert run.notes["pair_rest"] < 9
 
 
+def test_learning_rate_rises_for_a_twentieth_of_the_steps_and_falls_by_half_a_cosine(monkeypatch):
+    rates, step = [], torch.optim.Adam.step
+
+    def remembered(self, *rest):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *rest)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", remembered)
+    run = make_run(stage="prepare", leaked=patterned(6, 1))
+    BridgePure(BridgeParams(steps=42, lr=0.01, width=8, blocks=1, evaluations=1)).prepare(patterned(6, 2)[1], run)
+    falling = [0.005 * (1 + np.cos(np.pi * step / 40)) for step in range(40)]
+    assert rates == pytest.approx([0.005, 0.01, *falling])
+
+
 def test_bridge_pure_leaves_the_set_alone_where_nothing_was_protected():
     trusted, train = sample_images(seed=1), sample_images()
     run = make_run(stage="prepare", leaked=(trusted, trusted))

@@ -8,6 +8,8 @@ import torch
 
 from ucbench import ImageSet, UsageError
 from ucbench.testing import make_run, sample_images
+from ucbench.testing.samples import tensor_of
+from ucbench.training.optim import Stepper
 from ucbench_udp.defense import AdversarialNoise
 from ucbench_udp.params import NoiseParams
 
@@ -32,6 +34,24 @@ def test_noise_stays_within_its_radius_and_acts_against_the_pattern():
     against = (change * patterns[train.known_labels]).mean((1, 2, 3))
     assert (against < 0).mean() > 0.8
     assert run.notes["noisy"] is True
+
+
+def test_network_of_the_noise_learns_from_attacked_images(monkeypatch):
+    seen, step = [], Stepper.step
+
+    def remembered(self, x, *rest):
+        seen.append(x.clone())
+        return step(self, x, *rest)
+
+    monkeypatch.setattr(Stepper, "step", remembered)
+    train, _ = released(60)
+    params = PARAMS.model_copy(update={"threshold": 0, "epochs": 1})
+    AdversarialNoise(params).prepare(train, make_run(stage="prepare"))
+    assert sum(map(len, seen)) == 60
+    for x in seen:
+        moved = (x[:, None] - tensor_of(train)).abs().flatten(2).amax(2).min(1).values
+        assert moved.min() > 0.9 * 8 / 255
+        assert moved.max() < 8 / 255 + 1e-6
 
 
 def test_detector_finds_a_pattern_and_no_noise_is_added_without_one():
