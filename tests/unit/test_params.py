@@ -26,6 +26,8 @@ class Stripes(ucbench.Params):
     sigma: Annotated[tuple[float, float], AfterValidator(rising)] = (0.1, 2.0)
     scales: tuple[Annotated[float, Field(gt=0)], ...] | float | tuple[float, ...] = 1.0
     shape: Literal["flat", "sine"] | None = None
+    layers: Literal[1, 2] = 1
+    views: Literal[1, 6] | None = None
     fast: bool = False
 
     @model_validator(mode="after")
@@ -48,6 +50,7 @@ class Stripes(ucbench.Params):
         ({"sigma": "2/1"}, "sigma: the lower one first"),
         ({"scales": "x"}, "scales takes numbers separated by slashes or a number, above 0; got 'x'"),
         ({"shape": "round"}, "shape takes flat or sine or none; got 'round'"),
+        ({"layers": "3"}, "layers takes 1 or 2; got '3'"),
         ({"fast": "maybe"}, "fast takes true or false; got 'maybe'"),
         ({"steps": "7"}, "seven steps are unlucky"),
         ({"steps": "0", "fast": "2"}, "steps takes a whole number, at least 1 and at most 9; got '0'; fast takes"),
@@ -57,6 +60,12 @@ def test_wrong_value_is_reported_once_with_what_the_parameter_takes(options, pro
     with pytest.raises(UsageError) as error:
         Stripes.resolve("poisoner 'stripes'", options=({"path": "here"} if options else {}) | options)
     assert str(error.value).startswith(f"poisoner 'stripes': {problem}")
+
+
+def test_numbers_of_a_choice_are_read_from_text():
+    params = Stripes.resolve("stripes", options={"path": "here", "shape": "sine", "layers": "2", "views": "6"})
+    assert (params.shape, params.layers, params.views) == ("sine", 2, 6)
+    assert installed().resolve("victim", "airbench:test_views=2").params.test_views == 2
 
 
 def test_argument_that_is_an_option_too_is_refused():

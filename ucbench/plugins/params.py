@@ -151,4 +151,6 @@ class Params(BaseModel):
             return None
         if any(typing.get_origin(choice) is tuple for choice in choices):
             return tuple(part for part in text.split("/") if part)
-        return text
+        # pydantic compares the values of a Literal as they are, so a number must be one.
+        literals = (typing.get_args(choice) for choice in choices if typing.get_origin(choice) is typing.Literal)
+        return next((value for values in literals for value in values if str(value) == text), text)
