@@ -39,6 +39,7 @@ def test_each_published_suite_has_one_board_that_of_its_current_version():
     current = {name: str(load_suite(path).file.version) for name, path in shipped_suites().items()}
     assert [(name, version) for name, version in published if current[name] != version] == []
     assert len(dict(published)) == len(published)
+    assert [board.name for board in results.boards() if not (board.folder / "suite.toml").is_file()] == []
 
 
 def test_page_states_the_mean_of_the_clean_rows_and_its_conditions(first_run):
