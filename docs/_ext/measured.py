@@ -31,7 +31,6 @@ Row = dict[str, str]
 
 #: Columns in which averaged rows are equal.
 GROUP = (*GROUP_COLUMNS, "gate")
-_VERDICTS = ("passed", "not judged", "failed", "")
 
 
 class Figure(NamedTuple):
@@ -173,13 +172,14 @@ def _record(path: Path) -> Mapping[str, Any] | None:
 
 
 def undefended(poisoner: str) -> str:
-    """One table of all rows of a poisoner without defense, under the original labels, on real test sets.
+    """One table of the rows of a poisoner without defense, under the original labels, on real test sets.
 
-    Rows whose gate was passed come first; what several boards have is one row. A sentence after the table names
-    components that have a later version now.
+    Rows whose gate was not passed are counted below it; what several boards have is one row. A sentence after the
+    table names components that have a later version now.
     """
     notes: dict[str, str] = {}
-    boards: dict[tuple[frozenset[str], str], tuple[Figure, list[str]]] = {}
+    boards: dict[frozenset[str], tuple[Figure, list[str]]] = {}
+    others: set[frozenset[str]] = set()
     for path, rows in results():
         wanted = [
             row
@@ -188,23 +188,69 @@ def undefended(poisoner: str) -> str:
             and (row["defense"], row["labeling"], row["mixture"], row["trusted"]) == ("none", "original", "1", "0")
             and "validation=" not in row["dataset"]
         ]
-        if note := earlier(path, wanted):
+        passed = [row for row in wanted if row["gate"] == "passed"]
+        if note := earlier(path, passed):
             notes[_title(path)] = note
-        for figure in figures(wanted):
-            boards.setdefault((figure.cells, figure.shared["gate"]), (figure, []))[1].append(_title(path))
+        for figure in figures(passed):
+            boards.setdefault(figure.cells, (figure, []))[1].append(_title(path))
+        others.update(figure.cells for figure in figures(row for row in wanted if row["gate"] != "passed"))
     lines = [
         [
             code(_value(figure.shared, "dataset")),
             code(_value(figure.shared, "budget")) or "unbounded",
-            *(str(len(figure.accuracy)), _mean(figure.clean), _accuracy(figure.accuracy), figure.shared["gate"]),
+            *(str(len(figure.accuracy)), _mean(figure.clean), _accuracy(figure.accuracy)),
             _as_run(figure.shared),
             ", ".join(titles),
         ]
-        for figure, titles in sorted(boards.values(), key=lambda each: _VERDICTS.index(each[0].shared["gate"]))
+        for figure, titles in boards.values()
     ]
-    header = ["data", "budget", "n", "clean %", "test accuracy %", "gate", "as run", "records"]
+    header = ["data", "budget", "n", "clean %", "test accuracy %", "as run", "records"]
     parts = [table(header, lines), *(f"{title}: {note}" for title, note in notes.items())] if lines else []
+    if left_out := len(others - set(boards)):
+        rest = f"{left_out} {'further ' if lines else ''}{'row' if left_out == 1 else 'rows'}"
+        parts.append(f"{rest} whose gate was not passed: on [its page](methods/poisoner-{poisoner}.md#measured).")
     return "\n\n".join(parts)
+
+
+class Defended(NamedTuple):
+    """A poisoner on a board, as a request names it, without a defense and with it.
+
+    Accuracies are in words; ``clean`` is of clean images with the defense.
+    """
+
+    poisoner: str
+    plain: str
+    defended: str
+    clean: str
+    crafts: int
+
+
+def defended(defense: str, poisoner: str) -> list[Defended]:
+    """What boards of CIFAR-10 have of a poisoner under a defense, at 8/255, where the gate was passed without it."""
+    found = {}
+    for _, rows in results():
+        wanted = [
+            row
+            for row in rows
+            if measures("poisoner", poisoner)(row)
+            and base(row["dataset"]) == "cifar10"
+            and row["defense"] in ("none", defense)
+            and (row["norm"], row["epsilon"], row["labeling"], row["gate"]) == ("linf", "8", "original", "passed")
+            and row["craft_labels"] in ("none", "original")
+        ]
+        groups = figures(wanted)
+        plain = {_without_defense(each.shared): each for each in groups if each.shared["defense"] == "none"}
+        for each in groups:
+            if each.shared["defense"] == defense and (beside := plain.get(_without_defense(each.shared))):
+                name = with_preset(each.shared["poisoner"], each.shared["preset"])
+                texts = (_accuracy(beside.accuracy), _accuracy(each.accuracy), _mean(each.clean))
+                # Boards share cells, each of which is shown once.
+                found.setdefault(each.cells, Defended(name, *texts, len(each.accuracy)))
+    return list(found.values())
+
+
+def _without_defense(shared: Row) -> tuple[str, ...]:
+    return tuple(value for name, value in shared.items() if name != "defense")
 
 
 def regimes() -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import csv
 import json
 import re
 
 import doc_pages
 import pytest
-from _ext import analyses, measured, page_loads, photo_effect, speed
+from _ext import analyses, measured, page_loads, photo_effect, reproduced, speed
 from scipy import stats
 
+from ucbench import installed, read_results
 from ucbench.leaderboard.gates import RULES, gates_of
+from ucbench.plugins.grammar import parse
 from ucbench.results.records import read_records
 from ucbench.results.table import rows
 
@@ -44,29 +47,45 @@ def test_victims_table_has_a_line_for_each_victim_and_a_column_for_each_poisoner
         assert shown[header.split("|").index(f" `{name}` ")] == group.means["test_accuracy"].text()
 
 
-def test_reproduced_figures_state_the_gate_of_their_setting():
+def test_reproduced_figures_are_of_passed_gates_and_the_others_are_counted():
     folder = doc_pages.ROOT / "leaderboards" / "fast-surrogates" / "v1"
     verdicts = {gate.shared["victim"]: gate.state for gate in gates_of(rows(read_records(folder)), RULES, folder)}
-    header, _, *lines = measured.undefended("mi-ue").splitlines()
-    place = header.split("|").index(" gate ")
-    shown = [line.split("|") for line in lines if line.endswith("| fast-surrogates / v1 |")]
-    assert {cells[place].strip() for cells in shown} == {"passed", "failed"} == set(verdicts.values())
-    assert all(verdicts[cells[place + 1].rpartition(" on ")[2].strip(" `")] == cells[place].strip() for cells in shown)
+    lines = [line.split("|") for line in measured.undefended("mi-ue").splitlines()]
+    shown = {cells[6].rpartition(" on ")[2].strip(" `") for cells in lines if "fast-surrogates / v1" in cells[-2:][0]}
+    assert set(verdicts.values()) == {"passed", "failed"}
+    assert shown == {victim for victim, state in verdicts.items() if state == "passed"}
+    assert measured.undefended("ops").startswith("2 rows whose gate was not passed: on [its page]")
+
+
+@pytest.mark.parametrize("poisoner", ["lsp", "uc"])
+def test_figures_under_a_defense_stand_beside_those_without_of_the_same_board(poisoner):
+    folder = doc_pages.ROOT / "leaderboards" / "cifar10-defenses" / "v5"
+    means = read_results(folder).groupby(["poisoner", "defense"])["test_accuracy"].mean()
+    (shown,) = measured.defended("jpeg", poisoner)
+    assert shown.plain.startswith(f"{means[poisoner, 'none']:.1f}")
+    assert shown.defended.startswith(f"{means[poisoner, 'jpeg']:.1f}")
+    assert (shown.clean, shown.crafts) == (f"{means['clean', 'jpeg']:.1f}", 3)
+
+
+def test_published_figures_under_defenses_are_of_poisoners_and_defenses_here():
+    plugins, lines = installed(), reproduced.defended().splitlines()
+    rows = [row for row in reproduced.published("eminn") + reproduced.published("uc") if row["here"]]
+    assert rows == []
+    with reproduced.PUBLISHED.open(encoding="utf-8", newline="") as file:
+        used = [(name, row["method"]) for row in csv.DictReader(file) for name in row["here"].split()]
+    for defense, poisoner in used:
+        assert plugins.find("defense", parse(defense).name)
+        assert plugins.find("poisoner", poisoner)
+    assert len(lines) > 20
+    assert any("bridge-pure" in line and "Stanford Cars" in line for line in lines)
 
 
 def test_reproduced_figures_name_the_preset_and_show_cells_of_several_boards_once():
     lines = measured.undefended("uc").splitlines()
     resnet = [line for line in lines if "`linf 16`" in line and "on `resnet18:epochs=60,width=16`" in line]
-    assert sorted(re.findall(r"passed \| `(uc.*?)`", "".join(resnet))) == ["uc", "uc:coarseness=8", "uc@multiscale"]
+    assert sorted(re.findall(r"\| `(uc.*?)`", "".join(resnet))) == ["uc", "uc:coarseness=8", "uc@multiscale"]
     (shared,) = (line for line in lines if "cifar10-defenses / v5" in line)
     assert "cifar10-platforms / v4" in shared
-
-
-def test_reproduced_figures_of_passed_gates_come_first():
-    header, _, *lines = measured.undefended("lsp").splitlines()
-    place = header.split("|").index(" gate ")
-    verdicts = [line.split("|")[place].strip() for line in lines if line.startswith("|")]
-    assert verdicts == sorted(verdicts, key=["passed", "not judged", "failed"].index)
 
 
 @pytest.mark.parametrize(("jpeg", "columns"), [((), 2), (("protected",), 2), (("protected", "sham", "clean"), 3)])
