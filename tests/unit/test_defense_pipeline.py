@@ -120,6 +120,15 @@ class TestThrough:
             pipeline.loss(torch.nn.Identity(), torch.rand(1, 3, 2, 2), None, make_run(stage="train"), GENERATOR)
         assert seen == [torch.float32] * 2
 
+    def test_test_images_stay_in_float32_under_autocast(self):
+        class Matrix:
+            def at_test(self, x):
+                return x @ torch.eye(2)
+
+        x = torch.rand(1, 3, 2, 2)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(DefensePipeline([("matrix", Matrix())]).at_test(x), x)
+
 
 def test_pipeline_makes_soft_targets_only_when_a_defense_reads_them():
     class Blur:

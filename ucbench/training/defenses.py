@@ -208,8 +208,9 @@ class DefensePipeline(TrainingHooks):
         return rates
 
     def at_test(self, x: Tensor) -> Tensor:
-        for _, part in self._having("at_test"):
-            x = part.at_test(x)
+        with torch.autocast(x.device.type, enabled=False):  # evaluations call it where the network is autocast
+            for _, part in self._having("at_test"):
+                x = part.at_test(x)
         return x
 
 
