@@ -144,7 +144,9 @@ def as_double(x: Tensor) -> Tensor:
 
 
 #: Libraries that can change a number.
-_LIBRARIES = ("ucbench", "torch", "kornia", "timm", "numpy", "scikit-learn", "pillow")
+_LIBRARIES = (
+    "ucbench", "torch", "torchvision", "kornia", "timm", "open_clip_torch", "numpy", "scipy", "scikit-learn", "pillow",
+)  # fmt: skip
 
 
 @functools.cache
