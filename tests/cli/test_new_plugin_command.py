@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ucbench.cli.app import main
 
 
-def test_new_plugin_prints_the_folder_and_next_steps(capsys, tmp_path):
-    assert main(["new-plugin", "my-noise", "--kind", "poisoner", "--out", str(tmp_path)]) == 0
+@pytest.mark.parametrize("kind", ["poisoner", "Poisoners"])
+def test_new_plugin_prints_the_folder_and_next_steps(capsys, tmp_path, kind):
+    assert main(["new-plugin", "my-noise", "--kind", kind, "--out", str(tmp_path)]) == 0
     folder = tmp_path / "ucbench-my-noise"
     text = capsys.readouterr().out
     assert f"pip install -e {folder}" in text

@@ -105,8 +105,8 @@ def _targets(names: Sequence[str], registry: Registry) -> list[_Target]:
 
 def _named(name: str, registry: Registry) -> list[_Target]:
     kind, slash, reference = name.partition("/")
-    if slash and kind.removesuffix("s") in SPEC_KINDS:
-        return [(kind.removesuffix("s"), reference)]
+    if slash and (singular := kind.lower().removesuffix("s")) in SPEC_KINDS:
+        return [(singular, reference)]
     plugins = [plugin for plugin in registry.plugins if _plain(name) in map(_plain, _names_of(plugin))]
     if plugins:
         return [target for plugin in plugins for target in _of_plugin(plugin)]

@@ -11,9 +11,9 @@ import typer
 from ucbench.cli.completion import of
 from ucbench.cli.options import AsJson, argument, option, plugin_files
 from ucbench.cli.output import print_json, print_table
-from ucbench.errors import did_you_mean
+from ucbench.errors import UsageError
 from ucbench.plugins.manager import RESTRICT_VARIABLE, LoadedPlugin
-from ucbench.plugins.registry import installed
+from ucbench.plugins.registry import installed, kind_named
 from ucbench.plugins.specs import SPEC_KINDS
 from ucbench.results.text import TextColumn
 
@@ -58,14 +58,13 @@ def plugins_command(as_json: AsJson = False) -> None:
         typer.echo(conflict)
     if restriction:
         typer.echo(f"Loading is restricted by {RESTRICT_VARIABLE}={restriction}.")
-    elif not registry.plugins:
-        typer.echo("No plugin is installed.")
 
 
 def _kind(text: str) -> str:
-    if text not in SPEC_KINDS:
-        raise typer.BadParameter(f"{text!r} is none of {', '.join(SPEC_KINDS)}.{did_you_mean(text, SPEC_KINDS)}")
-    return text
+    try:
+        return kind_named(text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 @app.command("new-plugin", no_args_is_help=True, rich_help_panel="Components")
