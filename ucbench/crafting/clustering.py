@@ -35,15 +35,13 @@ def extract_features(surrogate: Surrogate, images: ImageSet, device: torch.devic
     return torch.cat([features.float().cpu() for features in _batched(surrogate.features, images, device, batch)])
 
 
-def predict_classes(
-    surrogate: Surrogate, images: ImageSet, device: torch.device, batch: int = 250
-) -> NDArray[np.int64]:
+def predict_classes(surrogate: Surrogate, images: ImageSet, device: torch.device) -> NDArray[np.int64]:
     """The class with the highest score of the surrogate, int64 ``[N]``."""
-    return torch.cat([scores.argmax(1).cpu() for scores in _batched(surrogate.logits, images, device, batch)]).numpy()
+    return torch.cat([scores.argmax(1).cpu() for scores in _batched(surrogate.logits, images, device)]).numpy()
 
 
 def _batched(
-    model: Callable[[torch.Tensor], torch.Tensor], images: ImageSet, device: torch.device, batch: int
+    model: Callable[[torch.Tensor], torch.Tensor], images: ImageSet, device: torch.device, batch: int = 250
 ) -> Iterator[torch.Tensor]:
     for start in range(0, len(images), batch):
         block = torch.from_numpy(images.images[start : start + batch].copy()).to(device)
