@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -53,18 +54,28 @@ def run_session(
     executor: str = "serial",
     rerun: Rerun = "failed",
 ) -> list[Record]:
-    """As :func:`run`, for these cells in a session; returns their records in the same order."""
+    """As :func:`run`, for these cells in a session; returns their records in the same order.
+
+    A run that an error or an interruption ends also leaves ``results.csv`` of all records in ``out``.
+    """
     from ucbench.running.tasks import check_rerun
 
     check_rerun(rerun)
     component = session.registry.resolve(ExecutorSpec, executor)
     # Not before: a wrong request should fail without the seconds that importing torch takes.
+    from ucbench.results.records import record_files
     from ucbench.results.table import update_csv
     from ucbench.running.preflight import preflight
     from ucbench.running.runner import run_cells
 
     preflight(session, out, device=not component.spec.remote)
-    records = run_cells(cells, session, out=out, executor=component.build(), rerun=rerun)
+    try:
+        records = run_cells(cells, session, out=out, executor=component.build(), rerun=rerun)
+    except BaseException:
+        if out is not None and record_files(out):
+            with suppress(Exception):  # the error that brought us here says more
+                update_csv(out)
+        raise
     if out is not None:
         update_csv(out)
         _write_sheets(cells, records, out, session)

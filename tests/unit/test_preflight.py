@@ -21,7 +21,9 @@ from ucbench import api
 from ucbench.errors import StoreError, UsageError
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.numerics import Numerics
+from ucbench.progress import Silent
 from ucbench.results.records import read_records
+from ucbench.results.table import rows, to_csv
 from ucbench.running.preflight import device_problem, preflight, store_problem, store_warnings
 from ucbench.running.runner import run_cells
 from ucbench.steps import run_session
@@ -233,6 +235,44 @@ def test_record_is_written_before_the_run_ends_with_its_store(tmp_path, monkeypa
     records = run_cells(planned, tiny.session(tmp_path / "store"), out=out)
     assert [one["status"] for one in records] == ["ok"] * 3
     assert tiny.work_done()["train TinyNet"] == 3
+
+
+class Stopping(Silent):
+    """Ends the run when it comes to the cell of ``stripes``."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def cell(self, text: str) -> None:
+        if "stripes" in text:
+            raise self._error
+
+
+@pytest.mark.parametrize("error", [StoreError("no space left"), KeyboardInterrupt()], ids=["store", "interrupted"])
+@pytest.mark.parametrize("writable", [True, False])
+def test_run_that_ends_early_leaves_the_table_of_its_records(tmp_path, monkeypatch, error, writable):
+    out, session = tmp_path / "out", tiny.session(tmp_path / "store")
+    session.progress = Stopping(error)
+    if not writable:
+        monkeypatch.setattr("ucbench.results.table.write_csv", lambda *_: 1 / 0)
+    with pytest.raises(type(error)) as caught:
+        run_session(cells("stripes"), session, out=out)
+    assert caught.value is error
+    assert len(list(read_records(out))) == 2
+    assert (out / "results.csv").exists() == writable
+    if writable:
+        assert (out / "results.csv").read_text() == to_csv(rows(read_records(out)))
+
+
+def test_request_that_is_refused_leaves_no_table(tmp_path, monkeypatch):
+    monkeypatch.setattr("ucbench.running.runner.check_space", refuse)
+    with pytest.raises(UsageError):
+        run_session(cells("stripes"), tiny.session(tmp_path / "store"), out=tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*.csv"))
+
+
+def refuse(*_):
+    raise UsageError("refused")
 
 
 def test_store_that_fails_while_a_release_is_crafted_ends_the_run_without_a_failed_record(tmp_path, monkeypatch):
