@@ -21,7 +21,7 @@ from _ext.paths import LEADERBOARDS, ROOT
 from ucbench.leaderboard.earlier import stated_versions
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.plugins.builtin import CLEAN, SHAM
-from ucbench.plugins.grammar import parse, parse_chain
+from ucbench.plugins.grammar import base_name, parse, parse_chain
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.plugins.registry import installed
 from ucbench.results.columns import ENTRY, SETTING, column
@@ -81,8 +81,9 @@ def measures(kind: str, name: str) -> Callable[[Row], bool]:
             chain = row["defense"]
             return chain != "none" and name in (part.name for part in parse_chain(chain))
         if kind == "metric":
-            metrics = (column.rpartition(".")[0] for column, value in row.items() if "." in column and value)
-            return any(base(metric) == name for metric in metrics)
+            # A column begins with the metric's name, which holds no dot, unlike parameters and names of values.
+            columns = (column.partition(".")[0] for column, value in row.items() if "." in column and value)
+            return any(base_name(column) == name for column in columns)
         if kind in ("dataset", "victim"):
             return base(row[kind]) == name and row["poisoner"] == CLEAN
         if kind == "surrogate":

@@ -18,7 +18,7 @@ from scipy import stats
 import ucbench
 import ucbench_measures
 from ucbench.analysis import analyze, plots
-from ucbench.analysis.analyze import analysis
+from ucbench.analysis.analyze import analysis, analyzed
 from ucbench.analysis.measures import AnalysisRequest, measured
 from ucbench.analysis.recorded import Recorded
 from ucbench.analysis.table import spearman
@@ -135,6 +135,19 @@ def test_analysis_of_another_layer_has_no_measures_of_the_first(tmp_path):
         assert all(("layer=input" in name) == (layer == "input") for name in at_layer)
         shown = {name for name in rows(out) if name.startswith("mutual-information-by-layer")}
         assert len({name.partition(".")[0] for name in shown}) == 1
+
+
+def test_analysis_has_values_whose_names_hold_a_dot_of_its_own_measures_only(tmp_path):
+    session = tiny.session(tmp_path, registry())
+    cells = expand(requests.axes(poisoner="badge", dataset="spots", victim="tiny"), session.registry)
+    records = run_session(cells, session)
+    names = ("covariance", "covariance:pairs=30", "change")
+    for record in records:
+        record["metrics"] |= dict.fromkeys([f"{name}.top.5" for name in names], 1.0)
+        record["measured_by"] = dict.fromkeys(names, "0" * 32)
+    table = analyzed([Recorded(session, cells, records)], AnalysisRequest(pairs=30), None).table
+    assert {"covariance:pairs=30.top.5", "change.top.5"} <= set(table)
+    assert "covariance.top.5" not in table
 
 
 def test_measures_of_a_kept_victim_equal_those_taken_after_its_training(tmp_path, trainings):

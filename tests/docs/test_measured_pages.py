@@ -47,6 +47,13 @@ def test_victims_table_has_a_line_for_each_victim_and_a_column_for_each_poisoner
         assert shown[header.split("|").index(f" `{name}` ")] == group.means["test_accuracy"].text()
 
 
+def test_row_measures_a_metric_whatever_its_parameters_and_the_names_of_its_values():
+    for column in ("change.top.5", "change:share=4.5.mean", "change@few.mean", 'change:"a.b".mean'):
+        assert measured.measures("metric", "change")({column: "1.0"})
+        assert not measured.measures("metric", "change")({column: ""})
+        assert not measured.measures("metric", "changes")({column: "1.0"})
+
+
 def test_reproduced_figures_are_of_passed_gates_and_the_others_are_counted():
     folder = doc_pages.ROOT / "leaderboards" / "fast-surrogates" / "v1"
     verdicts = {gate.shared["victim"]: gate.state for gate in gates_of(rows(read_records(folder)), RULES, folder)}

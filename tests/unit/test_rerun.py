@@ -53,7 +53,8 @@ def test_site_command_parses_back_to_the_cell(here, axes):
             "request": cell.describe(),
             "cell": str(place),
             "numerics": here.numerics.identity(),
-            "metrics": {"test_accuracy": 1.0, **dict.fromkeys([f"{name}.share" for name in measured], 2.0)},
+            "metrics": {"test_accuracy": 1.0, **dict.fromkeys([f"{name}.top.5" for name in measured], 2.0)},
+            "measured_by": dict.fromkeys(measured, "0" * 32),
         }
         for place, cell in enumerate(cells)
     ]

@@ -22,6 +22,7 @@ from ucbench.results.columns import column
 from ucbench.results.records import Record
 from ucbench.results.summary import Summary, summarise
 from ucbench.results.table import csv_text
+from ucbench.running.metric_values import metric_of
 from ucbench.store.files import atomic_write_text
 
 
@@ -91,9 +92,9 @@ def _without_others(record: Record, asked: Sequence[str]) -> Record:
     """The record without values that an analysis of another layer, or of other pairs, has left in it."""
     others = {base_name(name) for name in asked}
 
-    def belongs(name: str) -> bool:
-        metric = name.rpartition(".")[0]
-        return metric in asked or base_name(metric) not in others
+    def belongs(column: str) -> bool:
+        metric = metric_of(column, record.get("measured_by", {}))
+        return metric is None or metric in asked or base_name(metric) not in others
 
     return {**record, "metrics": {name: value for name, value in record["metrics"].items() if belongs(name)}}
 

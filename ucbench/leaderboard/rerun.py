@@ -49,12 +49,11 @@ def _other_options(record: Record) -> list[str]:
     """Numerics, which are part of every key; requested metrics; plugins that are single files."""
     numerics = record["numerics"]
     device = str(record["environment"].get("device", "cpu")).partition(" ")[0]
-    metrics = dict.fromkeys(name.rpartition(".")[0] for name in sorted(record.get("metrics", {})) if "." in name)
     origins = {str(part["distribution"]) for part in record["components"].values()}
     return [
         *("--device", device.partition(":")[0]),
         *("--dtype", numerics["dtype"], "--threads", str(numerics["threads"])),
-        *(part for name in metrics for part in ("--metric", name)),
+        *(part for name in sorted(record.get("measured_by", {})) for part in ("--metric", name)),
         *(part for name in sorted(origins) if name.endswith(".py") for part in ("--plugin", name)),
     ]
 

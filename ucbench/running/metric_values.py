@@ -43,7 +43,7 @@ def training_of(record: Record) -> str:
     Other hardware or another library makes another training of the same key, and so does another craft of its release.
     """
     measured_by = record.get("measured_by", {})
-    numbers = {name: value for name, value in record["metrics"].items() if _owner(name, measured_by) is None}
+    numbers = {name: value for name, value in record["metrics"].items() if metric_of(name, measured_by) is None}
     return key_of("training", {"metrics": numbers, "history": record["history"], "budget": record["budget"]})
 
 
@@ -53,7 +53,7 @@ def with_values(record: Record, key: str, metric: Component[MetricSpec], values:
     Their columns begin with the metric's reference, such as ``robust-accuracy:epsilon=4.accuracy``.
     """
     measured_by = {**record.get("measured_by", {}), str(metric): metric_key(key, metric)}
-    others = {name: value for name, value in record["metrics"].items() if _owner(name, measured_by) != str(metric)}
+    others = {name: value for name, value in record["metrics"].items() if metric_of(name, measured_by) != str(metric)}
     current = {f"{metric}.{name}": value for name, value in values.items()}
     return {**record, "metrics": others | current, "measured_by": measured_by}
 
@@ -64,12 +64,15 @@ def recorded_values(record: Record, metric: str) -> dict[str, float | None]:
     return {
         column.removeprefix(f"{metric}."): value
         for column, value in record["metrics"].items()
-        if _owner(column, measured_by) == metric
+        if metric_of(column, measured_by) == metric
     }
 
 
-def _owner(column: str, metrics: Iterable[str]) -> str | None:
-    """Which of these metrics the column is of: the longest, since ``robust-accuracy:4.5`` begins as another may."""
+def metric_of(column: str, metrics: Iterable[str]) -> str | None:
+    """Which of these metrics the column is of: the longest with which it begins; None if there is none.
+
+    A dot ends no reference: both ``robust-accuracy:4.5`` and names of values may hold one.
+    """
     return max((metric for metric in metrics if column.startswith(f"{metric}.")), key=len, default=None)
 
 
