@@ -1,6 +1,8 @@
-"""Published results of a method: means over craft seeds, from every ``leaderboards/**/results.csv``.
+"""Published results of a method: means over craft seeds, from every folder of ``leaderboards`` with a ``results.csv``.
 
-The verdict of the gate on a row's setting comes from the ``leaderboard.csv`` beside it; clean rows have none.
+The texts of a row are those of that file. What is averaged comes from the records beside it, as on boards: the file
+rounds it, and a mean half-way between two digits would then be rounded once more. The verdict of the gate on a row's
+setting comes from the ``leaderboard.csv`` beside it; clean rows have none.
 """
 
 from __future__ import annotations
@@ -25,12 +27,17 @@ from ucbench.plugins.grammar import base_name, parse, parse_chain
 from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.plugins.registry import installed
 from ucbench.results.columns import ENTRY, SETTING, column
+from ucbench.results.records import read_records
 from ucbench.results.statistics import t_interval
+from ucbench.results.table import dicts
+from ucbench.results.table import rows as rows_of
 
 Row = dict[str, str]
 
 #: Columns in which averaged rows are equal.
 GROUP = (*GROUP_COLUMNS, "gate")
+#: Columns that are averaged.
+_MEASURED = ("test_accuracy", "clean_accuracy", "sham_accuracy", "craft_seconds")
 
 
 class Figure(NamedTuple):
@@ -53,9 +60,11 @@ def results() -> tuple[tuple[Path, tuple[Row, ...]], ...]:
 def _finished(path: Path) -> Iterator[Row]:
     entries = _read(path.with_name("leaderboard.csv"))
     gates = {tuple(entry[name] for name in SETTING): entry["gate"] for entry in entries}
+    exact = {row["cell"]: row for row in dicts(rows_of(read_records(path.parent)))}
     for row in _read(path):
         if row["status"] == "ok":
-            yield {**row, "gate": gates.get(tuple(row[name] for name in SETTING), "")}
+            numbers = {name: repr(exact[row["cell"]][name]) for name in _MEASURED if row[name]}
+            yield {**row, **numbers, "gate": gates.get(tuple(row[name] for name in SETTING), "")}
 
 
 def _read(path: Path) -> list[Row]:
@@ -100,12 +109,11 @@ def figures(rows: Iterable[Row]) -> list[Figure]:
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in GROUP), []).append(row)
-    measured = ("test_accuracy", "clean_accuracy", "sham_accuracy", "craft_seconds")
     return [
         Figure(
             {name: members[0][name] for name in GROUP},
             frozenset(row["cell"] for row in members),
-            *(_by_seed(members, column) for column in measured),
+            *(_by_seed(members, column) for column in _MEASURED),
         )
         for members in groups.values()
     ]
@@ -350,9 +358,9 @@ def _accuracy(values: list[float]) -> str:
 
 
 def _mean(values: list[float], decimals: int = 1) -> str:
-    return _rounded(statistics.fmean(values), decimals) if values else ""
+    # As boards compute and round it, so that a mean half-way between two digits is the same everywhere.
+    return _rounded(t_interval(values).mean, decimals) if values else ""
 
 
 def _rounded(value: float, decimals: int = 1) -> str:
-    # As boards do, so that a mean half-way between two digits is the same everywhere.
     return f"{value:.{decimals}f}"

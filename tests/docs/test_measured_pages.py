@@ -9,13 +9,14 @@ import re
 
 import doc_pages
 import pytest
-from _ext import analyses, measured, page_loads, photo_effect, reproduced, speed
+from _ext import analyses, boards, measured, page_loads, photo_effect, reproduced, speed
 from scipy import stats
 
 from ucbench import installed, read_results
 from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.plugins.grammar import parse
 from ucbench.results.records import read_records
+from ucbench.results.statistics import t_interval
 from ucbench.results.table import rows
 
 BOARD = "mi-by-poisoner/v1"
@@ -93,6 +94,19 @@ def test_reproduced_figures_name_the_preset_and_show_cells_of_several_boards_onc
     assert sorted(re.findall(r"\| `(uc.*?)`", "".join(resnet))) == ["uc", "uc:coarseness=8", "uc@multiscale"]
     (shared,) = (line for line in lines if "cifar10-defenses / v5" in line)
     assert "cifar10-platforms / v4" in shared
+
+
+@pytest.mark.parametrize("board", ["cifar10-more-defenses/v5", "cifar10-platforms/v4"])
+def test_means_half_way_between_two_digits_are_those_of_the_board(board):
+    on_board = {
+        frozenset(one.members.loc[one.members["status"] == "ok", "cell"]): one.means["test_accuracy"]
+        for one in boards.summaries(board)
+    }
+    ((_, found),) = [each for each in measured.results() if each[0].match(f"{board}/results.csv")]
+    figures = measured.figures(found)
+    ties = [one for one in figures if round(10 * t_interval(one.accuracy).mean, 6) % 1 == 0.5]
+    assert len(ties) > 3
+    assert all(t_interval(one.accuracy).text() == on_board[one.cells].text() for one in figures)
 
 
 @pytest.mark.parametrize(("jpeg", "columns"), [((), 2), (("protected",), 2), (("protected", "sham", "clean"), 3)])
