@@ -1,7 +1,7 @@
 """Figures of published boards, so that none is typed by hand.
 
 Replaces markers in a page. ``<!-- board photos-core/v1 -->`` becomes a table of the board: mean test accuracy of
-every poisoner, with the half-width of its 95 % t interval over crafts. ``<!-- mean photos-core/v1 uc -->`` becomes one
+every poisoner, with the half-width of its 95 % t interval over crafts, or with both values of two crafts. ``<!-- mean photos-core/v1 uc -->`` becomes one
 of these means; a poisoner that was given other labels than the original ones is written ``rand-class|clusters:k=10``,
 one under a defense ``uc|jpeg``. Where a board has several victims, radii, presets or surrogates (or models of its craft
 labels), they follow: ``uc|airbench@small|8|standard|openclip:RN50``.
@@ -84,7 +84,17 @@ def mean(board: str, poisoner: str) -> str:
         raise KeyError(poisoner)
     if len(found) > 1:
         raise ValueError(f"{board} has {len(found)} means of {poisoner}.")
-    return found[0].means["test_accuracy"].text()
+    return accuracy_text(found[0])
+
+
+def accuracy_text(summary: Summary) -> str:
+    """Mean test accuracy with its interval, or with both values of two crafts, whose interval is too wide."""
+    return summary.means["test_accuracy"].text(both=True)
+
+
+def _in_one_line(summary: Summary) -> str:
+    """Its accuracy as one word: columns of wide tables are narrow."""
+    return accuracy_text(summary).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _is_named(summary: Summary, asked: set[str]) -> bool:
@@ -115,7 +125,7 @@ def board_table(board: str) -> str:
                 code(label) + _from(summary, board),
                 knowledge,
                 budget,
-                summary.means["test_accuracy"].text(),
+                accuracy_text(summary),
                 *deviations,
                 count,
             ]
@@ -137,7 +147,7 @@ def across(axis: str, board: str) -> str:
     means: dict[str, dict[str, str]] = {}
     for summary in summaries(board):
         line = means.setdefault(labelled(summary, board) + _radius(summary.shared, axis, board), {})
-        _put(line, str(summary.shared[axis]), summary.means["test_accuracy"].text(), board)
+        _put(line, str(summary.shared[axis]), _in_one_line(summary), board)
     if axis in SETTING:
         for gate in _gates(board):
             line = means.setdefault(f"gate{_radius(gate.shared, axis, board)}", {})
@@ -207,11 +217,7 @@ def orders(victim: str, board: str) -> str:
 
 def inserted(text: str) -> str:
     text = ORDERS.sub(lambda match: orders(match["victim"], match["board"]), text)
-    # An interval is one word: columns of wide tables are narrow.
-    text = ACROSS.sub(
-        lambda match: across(match["axis"], match["board"]).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"),
-        text,
-    )
+    text = ACROSS.sub(lambda match: across(match["axis"], match["board"]), text)
     text = BOARD.sub(lambda match: board_table(match["board"]), text)
     return MEAN.sub(lambda match: mean(match["board"], match["poisoner"]), text)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import functools
 import json
-import math
 import re
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -350,17 +349,9 @@ def _value(shared: Row, name: str) -> str:
 
 def _accuracy(values: list[float]) -> str:
     """A mean with the half-width of its interval, or with both values for two seeds, whose interval is too wide."""
-    half = t_interval(values).half
-    text = _mean(values) if math.isnan(half) else f"{_mean(values)} ± {_rounded(half)}"
-    if len(values) == 2:
-        text = f"{_mean(values)} ({', '.join(_rounded(value) for value in values)})"
-    return text.replace(" ", "\N{NO-BREAK SPACE}")
+    return t_interval(values).text(both=True).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _mean(values: list[float], decimals: int = 1) -> str:
     # As boards compute and round it, so that a mean half-way between two digits is the same everywhere.
-    return _rounded(t_interval(values).mean, decimals) if values else ""
-
-
-def _rounded(value: float, decimals: int = 1) -> str:
-    return f"{value:.{decimals}f}"
+    return f"{t_interval(values).mean:.{decimals}f}" if values else ""

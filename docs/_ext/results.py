@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, get_args
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from _ext.boards import accuracy_text
 from _ext.markdown import code, replace_markers, table
 from _ext.measured import superseded
 from _ext.paths import DOCS, LEADERBOARDS, RESULTS, ROOT, write_pages
@@ -170,7 +171,7 @@ def _by_defense(groups: Sequence[Summary], block: Mapping[str, Any]) -> str:
     lines: dict[tuple[Any, ...], dict[str, str]] = {}
     for one in same:
         name = tuple(one.shared[part] for part in ENTRY)
-        lines.setdefault(name, {})[one.shared["defense"]] = one.means["test_accuracy"].text()
+        lines.setdefault(name, {})[one.shared["defense"]] = accuracy_text(one).replace(" ", "\N{NO-BREAK SPACE}")
     return table(
         ["poisoner", "label knowledge", *map(code, defenses)],
         [[*_entry_texts(entry), *(cells.get(one, "") for one in defenses)] for entry, cells in lines.items()],

@@ -28,6 +28,15 @@ def test_mean_of_a_board_of_several_victims_is_that_of_the_one_named():
         boards.mean(board, "uc|keras")
 
 
+def test_mean_of_two_crafts_has_both_values_instead_of_an_interval():
+    board, asked = "photos-defenses/v1", ("uc", "grayscale")
+    table = read_results(boards.LEADERBOARDS / board)
+    found = sorted(table.loc[(table[["poisoner", "defense"]] == [*asked]).all(axis=1), "test_accuracy"])
+    text = f"{sum(found) / 2:.1f} ({found[0]:.1f}, {found[1]:.1f})"
+    assert boards.mean(board, "|".join(asked)) == text
+    assert f"| {text} |" in boards.across("defense", board).replace("\N{NO-BREAK SPACE}", " ")
+
+
 def test_rows_of_one_poisoner_are_told_apart_by_the_network_behind_them():
     board = "cifar10-clip/v1"
     networks = ["efficientnet-lite0@auto", "openclip:checkpoint=clip-cifar10/open_clip_model.safetensors"]

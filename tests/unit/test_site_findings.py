@@ -45,6 +45,12 @@ def test_finding_names_no_defense_where_the_victim_can_use_none_of_the_ranked():
     assert text.startswith("Without knowing labels, uc is the only poisoner: an exploiter without defense reaches 41.0")
 
 
+def test_finding_of_two_crafts_has_both_accuracies_instead_of_an_interval():
+    records = boards.rows_of({"clean": [90, 92], "uc": [40, 44]})
+    (text,) = collect(records, "x", ("none",)).finding.accuracies
+    assert "reaches 42.0 (40.0, 44.0) %" in text
+
+
 def test_finding_compares_no_poisoner_that_lacks_a_craft_of_a_ranked_defense():
     labelled = collect(lacking(LOST), "x", RANKED).finding.sentences[1]
     assert labelled.startswith(f"Knowing labels, {made.SECOND} is the only poisoner with every ranked defense:")

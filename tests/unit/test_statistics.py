@@ -114,6 +114,11 @@ def test_nested_counts_say_where_trainings_differ():
         (Interval(2.0, 0.5, 2), {"sign": "+"}, "+2.0 ± 0.5"),
         (Interval(8.0, 0.0, 3), {}, "8.0 ± 0.0"),
         (Interval(8.0, 0.0, 3), {"constant": False}, "8.0"),
+        (t_interval([67.85, 68.15]), {}, "68.0 ± 1.9"),
+        (t_interval([68.15, 67.85]), {"both": True}, f"68.0 ({67.85:.1f}, {68.15:.1f})"),
+        (t_interval([0.2, -0.1]), {"both": True, "factor": 100, "decimals": 0}, "5 (-10, 20)"),
+        (t_interval([8.0, 8.0]), {"both": True}, "8.0 (8.0, 8.0)"),
+        (t_interval([1.0, 2.0, 3.0]), {"both": True}, "2.0 ± 2.5"),
     ],
 )
 def test_text_of_an_interval_has_what_is_known(value, options, text):

@@ -36,19 +36,35 @@ class Interval(NamedTuple):
         """The half-width of a bar: 0 where it is unknown."""
         return 0.0 if math.isnan(self.half) else self.half
 
-    def text(self, decimals: int = 1, factor: float = 1.0, *, sign: str = "", constant: bool = True) -> str:
+    @property
+    def both(self) -> tuple[float, float]:
+        """The two values behind a mean of two, the lower first."""
+        if self.n != 2:
+            raise ValueError(f"A mean of {self.n} values does not tell them.")
+        half = self.half / _quantile(1)
+        return self.mean - half, self.mean + half
+
+    def text(
+        self, decimals: int = 1, factor: float = 1.0, *, sign: str = "", constant: bool = True, both: bool = False
+    ) -> str:
         """``61.5 ± 2.1``; the mean alone without an interval, and an empty text without a mean.
 
         Args:
             factor: multiplies mean and half-width, such as 100 to show a fraction in percent.
             sign: ``+`` to write the sign of positive means too.
             constant: whether to write a half-width of exactly 0, which is meaningless for constants such as a radius.
+            both: whether to write the values themselves instead of a half-width of two, which is 12.7 times their
+                distance from the mean: ``68.0 (67.9, 68.1)``.
         """
         if math.isnan(self.mean):
             return ""
         mean = f"{factor * self.mean:{sign}z.{decimals}f}"  # z: no minus before zero
         if math.isnan(self.half) or (self.half == 0 and not constant):
             return mean
+        if both and self.n == 2:
+            # Rounded first, because a value half-way between two digits comes back with another last bit.
+            values = (f"{round(factor * value, 9):{sign}z.{decimals}f}" for value in self.both)
+            return f"{mean} ({', '.join(values)})"
         return f"{mean} ± {factor * self.half:.{decimals}f}"
 
 
