@@ -25,10 +25,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from _ext.markdown import code, replace_markers, table
-from _ext.measured import with_preset
 from _ext.paths import LEADERBOARDS, ROOT
 from ucbench.leaderboard.gates import gates_of
 from ucbench.leaderboard.victims import by_victim
+from ucbench.matrix.from_record import poisoner_of
 from ucbench.matrix.suite import load_suite
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.results.columns import SETTING
@@ -66,9 +66,9 @@ def name(summary: Summary) -> str:
 
 
 def titled(summary: Summary) -> str:
-    """A poisoner with its preset, as tables name it."""
-    poisoner, bar, given = name(summary).partition("|")
-    return f"{with_preset(poisoner, str(summary.shared['preset']))}{bar}{given}"
+    """A poisoner with its preset, as a request names it, and what :func:`name` adds."""
+    _, bar, given = name(summary).partition("|")
+    return f"{poisoner_of(summary.shared)}{bar}{given}"
 
 
 def mean(board: str, poisoner: str) -> str:

@@ -13,17 +13,16 @@ import json
 import re
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from _ext.markdown import code, table
 from _ext.paths import LEADERBOARDS, ROOT
 from ucbench.leaderboard.earlier import stated_versions
-from ucbench.matrix.axes import GROUP_COLUMNS
+from ucbench.matrix.axes import AXIS, GROUP_COLUMNS
+from ucbench.matrix.from_record import poisoner_of
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.grammar import base_name, parse, parse_chain
-from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.plugins.registry import installed
 from ucbench.results.columns import ENTRY, SETTING, column
 from ucbench.results.records import read_records
@@ -244,13 +243,13 @@ def defended(defense: str, poisoner: str) -> list[Defended]:
             and base(row["dataset"]) == "cifar10"
             and row["defense"] in ("none", defense)
             and (row["norm"], row["epsilon"], row["labeling"], row["gate"]) == ("linf", "8", "original", "passed")
-            and row["craft_labels"] in ("none", "original")
+            and row["craft_labels"] in AXIS["craft_labels"].unremarkable
         ]
         groups = figures(wanted)
         plain = {_without_defense(each.shared): each for each in groups if each.shared["defense"] == "none"}
         for each in groups:
             if each.shared["defense"] == defense and (beside := plain.get(_without_defense(each.shared))):
-                name = with_preset(each.shared["poisoner"], each.shared["preset"])
+                name = poisoner_of(each.shared)
                 texts = (_accuracy(beside.accuracy), _accuracy(each.accuracy), _mean(each.clean))
                 # Boards share cells, each of which is shown once.
                 found.setdefault(each.cells, Defended(name, *texts, len(each.accuracy)))
@@ -279,17 +278,12 @@ def regimes() -> str:
     return table(["data", "trusted images", "victim", "epochs", "clean accuracy %"], lines)
 
 
-def with_preset(poisoner: str, preset: str) -> str:
-    """A poisoner as a request names it: with its preset, unless that is the default one."""
-    return poisoner if preset == DEFAULT_PRESET else str(replace(parse(poisoner), preset=preset))
-
-
 def _as_run(shared: Row) -> str:
     """Poisoner, surrogate, craft labels and victim, in words."""
-    parts = [code(with_preset(shared["poisoner"], shared["preset"]))]
+    parts = [code(poisoner_of(shared))]
     if shared["surrogate"] != "none":
         parts.append(f"surrogate {code(shared['surrogate'])}")
-    if shared["craft_labels"] not in ("none", "original"):
+    if shared["craft_labels"] not in AXIS["craft_labels"].unremarkable:
         parts.append(f"labels {code(shared['craft_labels'])}")
     return ", ".join([*parts, f"on {code(shared['victim'])}"])
 

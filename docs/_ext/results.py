@@ -29,7 +29,8 @@ from ucbench.leaderboard.earlier import stated_versions
 from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.finding import finding, setting_of
 from ucbench.leaderboard.gates import RULES, gates_of
-from ucbench.leaderboard.layout import block_heading, poisoner_text, sections
+from ucbench.leaderboard.layout import block_heading, sections
+from ucbench.matrix.names import poisoner_text
 from ucbench.matrix.suite import Suite, load_suite
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
 from ucbench.plugins.grammar import base_name

@@ -95,7 +95,7 @@ def test_trainings_on_one_release_are_averaged():
 def test_presets_are_separate_on_the_poisoner_axis():
     both = boards.rows_of({"uc": [40]}) + boards.rows_of({"uc": [70]}, preset="quick")
     (found,) = series(rows(both), "poisoner", "test_accuracy")
-    assert {place: value.mean for place, value in found.points.items()} == {"uc": 40, "uc@quick": 70}
+    assert {place: value.mean for place, value in found.points.items()} == {"uc": 40, "uc @quick": 70}
 
 
 def test_interval_is_missing_for_one_seed():

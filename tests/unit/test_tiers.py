@@ -101,7 +101,7 @@ def test_tier_table_marks_untried_tiers():
     assert "| poisoner | none | T1 |" in text
     assert "| `clean` | 95.0 | not run |" in text
     assert "| `uc` | 20.0 | 50.0 `jpeg` |" in text
-    assert "| `lsp`, labels clusters:k=10 | 30.0 | not run |" in text
+    assert "| `lsp` (labels clusters:k=10) | 30.0 | not run |" in text
 
 
 def test_bar_in_a_name_ends_no_cell_of_a_tier_table():

@@ -18,8 +18,8 @@ from ucbench.leaderboard.marks import PALETTE, SHAPES, marks
 from ucbench.leaderboard.plots import marker
 from ucbench.leaderboard.scene import need_matplotlib, save
 from ucbench.matrix.axes import GROUP_COLUMNS
+from ucbench.matrix.names import poisoner_text
 from ucbench.plugins.builtin import CLEAN, SHAM
-from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import column
 from ucbench.results.statistics import Interval
 from ucbench.results.summary import Summary
@@ -102,8 +102,7 @@ def _name(group: Summary, groups: Sequence[Summary]) -> str:
         if len({str(one[name]) for one in alike}) > 1
         or (name == "victim" and len({one.shared[name] for one in groups}) > 1)
     ]
-    preset = "" if shared["preset"] == DEFAULT_PRESET else f"@{shared['preset']}"
-    return ", ".join([f"{shared['poisoner']}{preset}", *differing])
+    return ", ".join([poisoner_text(shared), *differing])
 
 
 def _style(groups: Sequence[Summary]) -> dict[str, tuple[str, Any]]:

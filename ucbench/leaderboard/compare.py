@@ -25,9 +25,9 @@ from ucbench.errors import UsageError, did_you_mean
 from ucbench.leaderboard.agreement import Agreement, agreement
 from ucbench.leaderboard.published import Figure
 from ucbench.leaderboard.ranking import unranked, usable, with_none, worst_case
+from ucbench.matrix.names import entry_text
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.plugins.grammar import base_name, parse, parse_chain
-from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import BLOCK, BUDGET, DIFFERENCE_AXES, ENTRY, SCHEDULE
 from ucbench.results.records import records_in
 from ucbench.results.statistics import Interval, t_interval
@@ -290,10 +290,7 @@ def _base(setting: Setting) -> str:
 
 
 def _label(setting: Setting) -> str:
-    poisoner, preset, surrogate, labels = setting[len(BLOCK) : -1]
-    details = [*([surrogate] if surrogate != "none" else []), *([f"labels {labels}"] if labels != "none" else [])]
-    name = poisoner if preset == DEFAULT_PRESET else str(replace(parse(poisoner), preset=preset))
-    return f"{name} ({', '.join(details)})" if details else name
+    return entry_text(dict(zip(COMPARED, setting, strict=True)))
 
 
 def _order(

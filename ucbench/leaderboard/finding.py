@@ -10,8 +10,8 @@ import pandas as pd
 
 from ucbench.data.budget import Budget
 from ucbench.leaderboard.entries import Entry
-from ucbench.leaderboard.layout import poisoner_text
 from ucbench.leaderboard.ranking import unranked
+from ucbench.matrix.names import distinguished
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
 from ucbench.plugins.grammar import base_name
 from ucbench.results.axis_columns import unusual
@@ -94,7 +94,8 @@ def finding(
     setting, members = max(
         settings.items(), key=lambda item: (item[1][0].gate.state == "passed", len(competing(item[1])))
     )
-    names = {entry.name: mark(_name(entry, members)) for entry in members}
+    texts = distinguished(entry.named for entry in members)
+    names = {entry.name: mark(text) for entry, text in zip(members, texts, strict=True)}
     by_access = (
         _accuracies(competing(block), len(run(block)), names, ranked, mark)
         for block in ([entry for entry in members if entry.block[-1] == access] for access in _KNOWING)
@@ -116,14 +117,6 @@ def finding(
 def setting_of(entry: Entry) -> tuple[Any, ...]:
     """The values of :data:`ucbench.results.columns.SETTING` of an entry."""
     return values_of(dict(zip(BLOCK, entry.block, strict=True)), SETTING)
-
-
-def _name(entry: Entry, others: Sequence[Entry]) -> str:
-    """The poisoner, and what distinguishes it from others of the same name."""
-    text, axes = poisoner_text(entry.named), entry.named
-    same = [other.named for other in others if poisoner_text(other.named) == text]
-    varying = [str(axes[key]) for key in ("surrogate", "craft_labels") if any(each[key] != axes[key] for each in same)]
-    return " · ".join([text, *varying])
 
 
 def _verdict(entry: Entry, gate: Gate | None) -> str:
@@ -160,7 +153,9 @@ def _accuracies(
 
 
 def _reached(best: Entry, ranked: Sequence[str] | None, mark: Mark) -> str:
-    removed = f" ({best.effect.text(0, 100, both=True)} % of the gap removed)" if best.effect and ranked is not None else ""
+    removed = (
+        f" ({best.effect.text(0, 100, both=True)} % of the gap removed)" if best.effect and ranked is not None else ""
+    )
     if best.worst is None or not (tried := set(best.ranked) - {NO_DEFENSE}):
         return f"an exploiter without defense reaches {_percent(best.undefended.interval)}{removed}"
     defense = "none at all" if best.defense == NO_DEFENSE else mark(best.defense)

@@ -12,9 +12,10 @@ import pandas as pd
 from ucbench.data.budget import Budget
 from ucbench.errors import DataError
 from ucbench.leaderboard.entries import Entry
-from ucbench.leaderboard.layout import PLAIN_LABELS, block_heading, poisoner_text, without_model
+from ucbench.leaderboard.layout import block_heading
 from ucbench.leaderboard.marks import Mark, marks
 from ucbench.matrix.axes import AXIS
+from ucbench.matrix.names import distinguished
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, gate_of, gates
@@ -167,22 +168,16 @@ def _rows(
 ) -> list[Row]:
     """By accuracy where the gate was passed, else by name: the order must not look like a ranking then."""
     keys = (*BLOCK, *ENTRY)
-    several = {name: part.groupby("poisoner")[name].nunique() > 1 for name in ("surrogate", "craft_labels")}
+    cells = dict(grouped(part, keys))
+    named = [dict(zip(keys, values, strict=True)) for values in cells]
     rows = []
-    for values, members in grouped(part, keys):
-        row = dict(zip(keys, values, strict=True))
-        name = [poisoner_text(row)]
-        if several["craft_labels"][row["poisoner"]] or row["craft_labels"] not in PLAIN_LABELS:
-            name.append(without_model(str(row["craft_labels"])))
-        if several["surrogate"][row["poisoner"]]:
-            name.append(str(row["surrogate"]))
-        if budgets:
-            name.append(str(Budget(row["norm"], row["epsilon"])))
+    for row, name, (values, members) in zip(named, distinguished(named), cells.items(), strict=True):
+        budget = f", {Budget(row['norm'], row['epsilon'])}" if budgets else ""
         mark = looks[members["base"].iloc[0]]
         crafts = members.groupby("unit", sort=True)["test_accuracy"].mean()
         rows.append(
             Row(
-                ", ".join(name),
+                name + budget,
                 mark if passed else mark.muted(),
                 nested(members["test_accuracy"], members["unit"]),
                 tuple(map(float, crafts)),

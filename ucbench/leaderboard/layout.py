@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ucbench.data.budget import Budget
 from ucbench.leaderboard.entries import Entry, Unprotected
-from ucbench.matrix.axes import AXIS
+from ucbench.matrix.names import entry_text
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
-from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import BLOCK
 from ucbench.results.statistics import ENOUGH_CRAFTS
 
@@ -21,8 +19,6 @@ HEADERS = (
     "rank", "poisoner", "label knowledge", "worst case %", "bias", "effect %", "no defense %", "guess %", "purity %",
     "best defense", "n",
 )  # fmt: skip
-#: Craft labels that tables and figures leave out: the label access says them.
-PLAIN_LABELS = (*AXIS["craft_labels"].implied, AXIS["craft_labels"].default)
 #: Columns that repeat "no defense %" where no other defense was ranked.
 _OF_DEFENSES = {"worst case %", "bias", "best defense"}
 #: Most missing defenses that a table names; leaderboard.csv names all.
@@ -118,17 +114,6 @@ def block_heading(values: Mapping[str, Any]) -> str:
     return f"{values['dataset']}, {budget}, {values['victim']}, labels: {values['labeling']}"
 
 
-def poisoner_text(values: Mapping[str, Any]) -> str:
-    """The poisoner, with its preset unless that is the default one."""
-    preset = "" if values["preset"] == DEFAULT_PRESET else f" @{values['preset']}"
-    return f"{values['poisoner']}{preset}"
-
-
-def without_model(labels: str) -> str:
-    """Craft labels without their model."""
-    return re.split("[:,]model=", labels)[0]
-
-
 def markdown_cell(text: str) -> str:
     """Text that cannot end a cell of a Markdown table."""
     return " ".join(text.split()).replace("|", "\\|")
@@ -162,7 +147,7 @@ def _line(entry: Entry) -> Line:
     return Line(
         (
             entry.rank,
-            poisoner_text(name) + ("" if name["surrogate"] == "none" else f" ({name['surrogate']})"),
+            entry_text(name, stating=["surrogate"]),
             str(name["craft_labels"]),
             not_run(entry) or (entry.worst.text() if entry.worst else ""),
             _number(entry.bias),

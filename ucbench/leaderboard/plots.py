@@ -14,13 +14,12 @@ import pandas as pd
 
 from ucbench.errors import DataError, UsageError
 from ucbench.leaderboard.facets import REFERENCES, Panel, Series, panels
-from ucbench.leaderboard.layout import without_model
 from ucbench.leaderboard.marks import GREY, INK, SHAPES, Mark, marks
 from ucbench.leaderboard.scene import need_matplotlib, save
 from ucbench.matrix.axes import AXIS, GROUP_COLUMNS
+from ucbench.matrix.names import differences, poisoner_text
 from ucbench.plugins.builtin import CLEAN
 from ucbench.plugins.grammar import base_name
-from ucbench.plugins.params import DEFAULT_PRESET
 from ucbench.results.columns import BUDGET, COLUMNS, EFFECTS, ENTRY, PLOT_AXES, PLOTTED, SETTING, column, values_of
 from ucbench.results.gate import Gate
 from ucbench.results.statistics import Interval, t_interval
@@ -115,26 +114,26 @@ def series(table: pd.DataFrame, by: str, measure: str) -> list[Series]:
         raise DataError(f"No row has {measure}.")
     check_worlds(drawn)
     drawn = drawn.assign(
-        shown=drawn["poisoner"] + drawn["preset"].map(lambda preset: "" if preset == DEFAULT_PRESET else f"@{preset}"),
+        shown=list(map(poisoner_text, dicts(drawn))),
         value=column(measure).factor * drawn[measure],
     )
-    differences = _differences(drawn, by)
+    telling_apart = _telling_apart(drawn, by)
     drawn = drawn.assign(
-        series=["\n".join(map(": ".join, one.items())) for one in differences],
+        series=["\n".join(map(": ".join, one.items())) for one in telling_apart],
         of="" if by == "poisoner" else drawn["shown"],
         place=drawn["shown" if by == "poisoner" else by],
     )
     points: dict[tuple[str, str], dict[Any, Interval]] = defaultdict(dict)
     for (of, name, place), members in grouped(drawn, ["of", "series", "place"]):
         points[of, name][place] = t_interval(by_unit(members, ["value"])["value"])
-    by_text = dict(zip(drawn["series"], differences, strict=True))
+    by_text = dict(zip(drawn["series"], telling_apart, strict=True))
     return sorted(
         (Series(of, by_text[name], values) for (of, name), values in points.items()),
         key=lambda one: REFERENCES.index(one.poisoner) if one.poisoner in REFERENCES else len(REFERENCES),
     )
 
 
-def _differences(rows: pd.DataFrame, by: str) -> list[dict[str, str]]:
+def _telling_apart(rows: pd.DataFrame, by: str) -> list[dict[str, str]]:
     """For each row, all differences to rows of the same poisoner with other marks, except that along the axis."""
     released = rows[rows["poisoner"] != CLEAN]  # clean rows have no budget
     varying = [
@@ -142,25 +141,13 @@ def _differences(rows: pd.DataFrame, by: str) -> list[dict[str, str]]:
         for name in GROUP_COLUMNS
         if name not in (*ENTRY, by) and (released if name in BUDGET else rows)[name].nunique(False) > 1
     ]
-    several = rows.groupby("poisoner")["surrogate"].transform("nunique") > 1
-    labels = _brief(set(rows["craft_labels"]))
-    differences = []
-    for index, row in plain(rows).iterrows():
-        one = {}
-        if row["craft_labels"] not in AXIS["craft_labels"].implied and by != "craft_labels":
-            one["labels"] = labels[row["craft_labels"]]
-        if several[index] and by != "surrogate":
-            one["surrogate"] = str(row["surrogate"])
-        differences.append(
-            one | {name: str(row[name]) for name in varying if row["poisoner"] != CLEAN or name not in BUDGET}
-        )
-    return differences
-
-
-def _brief(labels: set[str]) -> dict[str, str]:
-    """Craft labels without their model, unless two differ only in the model."""
-    brief = {text: without_model(text) for text in labels}
-    return brief if len(set(brief.values())) == len(labels) else {text: text for text in labels}
+    lines = dicts(rows)
+    along = "labels" if by == "craft_labels" else by
+    return [
+        {what: text for what, text in one.items() if what != along}
+        | {name: str(row[name]) for name in varying if row["poisoner"] != CLEAN or name not in BUDGET}
+        for row, one in zip(lines, differences(lines), strict=True)
+    ]
 
 
 def _ends(measure: Ends, drawn: Sequence[Series]) -> tuple[float | None, float | None]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from ucbench.errors import UsageError
-from ucbench.matrix.cell import titled
 from ucbench.matrix.from_record import poisoner_of
+from ucbench.matrix.names import titled
 from ucbench.results.records import Record
 
 #: Most examples that a message lists.

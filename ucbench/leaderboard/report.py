@@ -21,12 +21,13 @@ from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.forest import forest, settings
 from ucbench.leaderboard.forest_scene import forest_scene
 from ucbench.leaderboard.gates import RULES, gates_of
-from ucbench.leaderboard.layout import poisoner_text, sections
+from ucbench.leaderboard.layout import sections
 from ucbench.leaderboard.legend import legend
 from ucbench.leaderboard.marks import Mark, marks
 from ucbench.leaderboard.rerun import companions, rerun
 from ucbench.leaderboard.scene import mark_svg
 from ucbench.leaderboard.sheets import sheets_of
+from ucbench.matrix.names import entry_text
 from ucbench.matrix.suite import Suite
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.grammar import base_name
@@ -163,18 +164,15 @@ def _sheets(records: Sequence[Record], folder: Path) -> Iterator[str]:
         if record["cell"] not in sheets:
             continue
         request = record["request"]
-        what = (
-            poisoner_text(request), str(Budget(request["norm"], request["epsilon"])), str(request["craft_labels"]),
-            str(request["dataset"]),
-        )  # fmt: skip
+        budget = str(Budget(request["norm"], request["epsilon"]))
+        what = (entry_text(request, stating=["craft_labels"]), budget, str(request["dataset"]))
         candidate = (int(request["craft_seed"] or 0), sheets[record["cell"]].path)
         first[what] = min(first.get(what, candidate), candidate)
     if first:
         yield "<h2>Images</h2>"
-    for (poisoner, budget, labels, dataset), (seed, path) in sorted(first.items()):
+    for (poisoner, budget, dataset), (seed, path) in sorted(first.items()):
         data = base64.b64encode(read_regular(path)).decode()
-        knowledge = "" if labels in ("none", "exploiter") else f", craft labels {labels}"
-        text = _text(f"{poisoner} on {dataset}, {budget}{knowledge}, craft seed {seed}")
+        text = _text(f"{poisoner} on {dataset}, {budget}, craft seed {seed}")
         yield (
             f'<figure><img src="data:image/png;base64,{data}" alt="Original, perturbation and release: {text}">'
             f'<figcaption class="quiet">{text}</figcaption></figure>'

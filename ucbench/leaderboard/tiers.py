@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ucbench.leaderboard.layout import block_heading, markdown_cell, markdown_table, poisoner_text
+from ucbench.leaderboard.layout import block_heading, markdown_cell, markdown_table
 from ucbench.leaderboard.ranking import accuracies_of, worst_case
+from ucbench.matrix.names import entry_text
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.columns import BUDGET, ENTRY, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, Judgement, judgement_of
@@ -131,9 +132,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
 
 def _name(name: tuple[Any, ...], quote: str = "") -> str:
     values = dict(zip(ENTRY, name, strict=True))
-    poisoner, labels = f"{quote}{values['poisoner']}{quote}", values["craft_labels"]
-    shown = poisoner_text({**values, "poisoner": poisoner})
-    return shown if labels in ("none", "names", "original") else f"{shown}, labels {labels}"
+    return entry_text({**values, "poisoner": f"{quote}{values['poisoner']}{quote}"})
 
 
 def _cell(best: Best | None, between: str, quote: str = "") -> str:

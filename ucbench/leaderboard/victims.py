@@ -11,7 +11,7 @@ import pandas as pd
 
 from ucbench.data.budget import Budget
 from ucbench.leaderboard.agreement import Agreement, agreement
-from ucbench.leaderboard.layout import PLAIN_LABELS, poisoner_text
+from ucbench.matrix.names import entry_text
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.columns import BUDGET, ENTRY, SETTING, values_of
 from ucbench.results.gate import Gate, State, judgement_of
@@ -83,11 +83,5 @@ def _states(cells: pd.DataFrame, verdicts: Sequence[Gate]) -> tuple[State, ...]:
 
 def _name(release: tuple[Any, ...]) -> str:
     values = dict(zip(_RELEASE, release, strict=True))
-    labels, surrogate = values["craft_labels"], values["surrogate"]
-    details = [
-        str(Budget(values["norm"], values["epsilon"])),
-        *([] if surrogate == "none" else [str(surrogate)]),
-        *([] if labels in PLAIN_LABELS else [f"labels {labels}"]),
-        *([] if values["mixture"] == 1 else [f"mixture {values['mixture']:g}"]),
-    ]
-    return f"{poisoner_text(values)} ({', '.join(details)})"
+    mixture = [] if values["mixture"] == 1 else [f"mixture {values['mixture']:g}"]
+    return entry_text(values, str(Budget(values["norm"], values["epsilon"])), *mixture)

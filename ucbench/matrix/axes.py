@@ -147,6 +147,11 @@ class Axis:
         return tuple(self.values(self.default))
 
     @property
+    def unremarkable(self) -> tuple[Any, ...]:
+        """Values that go without saying: the default, and those that a component decides."""
+        return (*self.implied, *self.defaults)
+
+    @property
     def default_shown(self) -> str:
         """The default as text; empty for none."""
         number = isinstance(self.default, float)

@@ -6,7 +6,7 @@ fingerprints of its data, without torch and without the components' dependencies
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,8 +30,6 @@ from ucbench.store.untrusted import only_text
 
 #: Raised when training, evaluation or projection of the core change a number.
 CORE_VERSION = 1
-#: Craft labels that a poisoner has unless others are requested; titles leave them out.
-_USUAL_LABELS = ("none", "names", "original", "exploiter")
 
 
 @dataclass(frozen=True)
@@ -270,32 +268,6 @@ class Cell:
             "train_seed": self.train_seed,
         }
         return {name: only_text(value) for name, value in values.items()}
-
-
-def titled(values: Mapping[str, Any], poisoner: str) -> str:
-    """A cell with these columns in one line; what few cells have (craft labels, a mixture ...) is named where it is.
-
-    Args:
-        poisoner: its reference, preset included.
-    """
-    craft, train = values["craft_seed"], values["train_seed"]
-    seeds = f"seed {train}" if craft in (None, train) else f"craft seed {craft}, train seed {train}"
-    budget = "" if values["epsilon"] is None else f" {values['norm']} {values['epsilon']:g}"
-    labels = "" if values["craft_labels"] in _USUAL_LABELS else f", craft labels {values['craft_labels']}"
-    setting = [
-        *([] if values["mixture"] == 1 else [f"mixture {values['mixture']:g}"]),
-        *([f"trusted {values['trusted']}"] if values["trusted"] else []),
-        *([] if values["labeling"] == "original" else [f"labeling {values['labeling']}"]),
-    ]
-    defense = "" if values["defense"] == NO_DEFENSE else f" + {values['defense']}"
-    parts = [
-        values["dataset"],
-        f"{poisoner}{budget}{labels}",
-        ", ".join(setting),
-        f"{values['victim']}{defense}",
-        seeds,
-    ]
-    return " | ".join(part for part in parts if part)
 
 
 def _without_preset(poisoner: Component[PoisonerSpec]) -> str:

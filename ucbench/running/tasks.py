@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from ucbench.errors import DataError, UcbenchError, UsageError, did_you_mean, visible
-from ucbench.matrix.cell import Cell, titled
+from ucbench.matrix.cell import Cell
+from ucbench.matrix.names import titled
 from ucbench.plugins.specs import MetricSpec
 from ucbench.results.records import Record, platform_of, read_record, record_path
 from ucbench.running.metric_values import metric_key, recorded_values, training_of, with_metrics, with_values

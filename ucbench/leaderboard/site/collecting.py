@@ -13,11 +13,11 @@ from ucbench.data.budget import Budget
 from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.finding import finding
 from ucbench.leaderboard.gates import RULES, gates_of
-from ucbench.leaderboard.layout import poisoner_text
 from ucbench.leaderboard.ranking import with_none
 from ucbench.leaderboard.site.data import ORACLE, REFERENCE, Block, Board, Group, Setting
 from ucbench.leaderboard.site.places import without_places
 from ucbench.leaderboard.site.table import AXES
+from ucbench.matrix.names import distinguished, poisoner_text
 from ucbench.matrix.suite import GateRules
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, column, values_of
@@ -110,19 +110,15 @@ def _kind(row: Row) -> str:
 
 
 def _labels(rows: Sequence[Row]) -> list[str]:
-    """For the first row of each group, its poisoner and what distinguishes it from others of the same name."""
-    names = ["surrogate", "craft_labels", "numerics", "data"]
-    texts = pd.DataFrame(
-        {**axes_text(row), "data": f"data {row['fingerprints'][0][:8]}", "setting": str(values_of(row, SETTING))}
-        for row in rows
-    )
-    if texts.empty:
-        return []
-    varying = texts.groupby(["setting", "poisoner"])[names].transform("nunique") > 1
-    return [
-        " · ".join([text["poisoner"], *(text[name] for name in names if varying.at[index, name])])
-        for index, text in texts.iterrows()
-    ]
+    """The name of each group within its setting, by their first rows."""
+    by_setting: dict[tuple[Any, ...], dict[int, Row]] = defaultdict(dict)
+    for place, row in enumerate(rows):
+        also = {"numerics": axes_text(row)["numerics"], "data": f"data {row['fingerprints'][0][:8]}"}
+        by_setting[values_of(row, SETTING)][place] = {**row, **also}
+    labels: dict[int, str] = {}
+    for members in by_setting.values():
+        labels |= zip(members, distinguished(members.values(), ("numerics", "data")), strict=True)
+    return [label for _, label in sorted(labels.items())]
 
 
 def _settings(board: Sequence[Entry], groups: Sequence[Group], verdicts: Sequence[Gate]) -> Iterable[Setting]:

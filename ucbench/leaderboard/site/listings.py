@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from ucbench.leaderboard.entries import Entry
-from ucbench.leaderboard.layout import not_run, poisoner_text
+from ucbench.leaderboard.layout import not_run
 from ucbench.leaderboard.site.addresses import cell_page, cells_page
 from ucbench.leaderboard.site.charts import fill, ordered
 from ucbench.leaderboard.site.data import FAILED, ORACLE, REFERENCE, Block, Board, Group, Setting
 from ucbench.leaderboard.site.table import AXES, AXIS, Cell, Column, Row, Table, compact, fixed, number, single
+from ucbench.matrix.names import poisoner_text
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.results.columns import AVERAGED, BOARD, ENTRY, column
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval, Nested
