@@ -1,10 +1,10 @@
 """Figures of published boards, so that none is typed by hand.
 
 Replaces markers in a page. ``<!-- board photos-core/v1 -->`` becomes a table of the board: mean test accuracy of
-every poisoner, with the half-width of its 95 % t interval over crafts, or with both values of two crafts. ``<!-- mean photos-core/v1 uc -->`` becomes one
-of these means; a poisoner that was given other labels than the original ones is written ``rand-class|clusters:k=10``,
-one under a defense ``uc|jpeg``. Where a board has several victims, radii, presets or surrogates (or models of its craft
-labels), they follow: ``uc|airbench@small|8|standard|openclip:RN50``.
+every poisoner, with the half-width of its 95 % t interval over crafts, or with both values of two crafts.
+``<!-- mean photos-core/v1 uc -->`` becomes one of these means; a poisoner that was given other labels than the original
+ones is written ``rand-class|clusters:k=10``, one under a defense ``uc|jpeg``. Where a board has several victims, radii,
+presets or surrogates (or models of its craft labels), they follow: ``uc|airbench@small|8|standard|openclip:RN50``.
 Within a table, Markdown wants bars escaped: ``uc\\|jpeg``.
 ``<!-- across victim fast-surrogates/v1 -->`` becomes a table of the means by poisoner and victim, and of the gate's
 verdicts; likewise for other axes. ``<!-- orders airbench@small fast-surrogates/v1 -->`` becomes a table of how far the
