@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ucbench.data.imageset import ImageSet
 from ucbench.data.loading import LoadedDataset, load_dataset
@@ -45,10 +46,20 @@ def _guarded(who: str) -> AbstractContextManager[None]:
 
 @dataclass(frozen=True)
 class Protected:
-    """The images of a training set that the protector perturbs, and their ``indices`` int64 ``[M]`` in it."""
+    """The part of a training set ``train`` that the protector perturbs; ``indices`` int64 ``[M]``, ascending."""
 
-    indices: np.ndarray[Any, np.dtype[np.int64]]
-    images: ImageSet
+    train: ImageSet
+    indices: NDArray[np.int64]
+
+    @property
+    def images(self) -> ImageSet:
+        """The part's images, copied each time: a session may hold the parts of many mixtures and seeds."""
+        return self.train if len(self.indices) == len(self.train) else self.train.subset(self.indices)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The fingerprint of the part's images."""
+        return self.images.fingerprint
 
 
 class Session:
@@ -139,18 +150,22 @@ class Session:
         return self.remember(f"dataset {cell.dataset} trusted {cell.trusted}", split)
 
     def protected(self, cell: Cell) -> Protected:
-        """The images that the protector perturbs: all, or the stratified part that the mixture names.
+        """The images that the protector perturbs: all, or the stratified part that the mixture names, drawn once.
 
         Raises:
             UsageError: if the mixture is too small for one image.
         """
-        train = self.data(cell).train
-        if cell.mixture == 1 or cell.craft.seed is None:
-            return Protected(np.arange(len(train)), train)
-        indices = protected_part(train.known_labels, cell.mixture, cell.craft.seed)
-        if not len(indices):
-            raise UsageError(f"A mixture of {cell.mixture:g} protects no image of {cell.dataset}. Raise it.")
-        return Protected(indices, train.subset(indices))
+        train, seed = self.data(cell).train, cell.craft.seed
+        if cell.mixture == 1 or seed is None:
+            return Protected(train, np.arange(len(train)))
+
+        def draw() -> Protected:
+            indices = protected_part(train.known_labels, cell.mixture, seed)
+            if not len(indices):
+                raise UsageError(f"A mixture of {cell.mixture:g} protects no image of {cell.dataset}. Raise it.")
+            return Protected(train, indices)
+
+        return self.remember(f"part {cell.mixture!r} {seed} of {cell.dataset} trusted {cell.trusted}", draw)
 
     @contextmanager
     def unmodified(self, who: str, *sets: ImageSet) -> Iterator[None]:

@@ -29,6 +29,7 @@ from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import DatasetSpec
 from ucbench.progress import Lines
 from ucbench.running.sets import crafted, published_of, release_of
+from ucbench.running.tasks import task_of
 from ucbench.session import Session
 from ucbench.store.store import Store
 from ucbench.training.defenses import DefensePipeline
@@ -83,6 +84,16 @@ def test_mixture_parts_are_stratified_nested_and_shared_by_poisoners(session):
     assert part(0.25) < part(0.5) < part(1.0) == set(range(36))
     assert part(0.5, "badge") == part(0.5, "sham") == part(0.5)
     assert part(0.5, seed=1) != part(0.5)
+
+
+def test_mixture_part_is_drawn_and_hashed_once_for_all_its_cells(session, monkeypatch):
+    cells = [cell(poisoner, mixtures=[0.5]) for poisoner in ("stripes", "badge", "sham")]
+    keys = [task_of(each, session).key for each in cells]
+    for name in ("protected_part", "ImageSet.subset"):
+        monkeypatch.setattr(f"ucbench.session.{name}", lambda *args: pytest.fail("drawn or copied again"))
+    assert [task_of(each, session).key for each in cells] == keys
+    with pytest.raises(pytest.fail.Exception, match="drawn or copied again"):
+        task_of(cell(mixtures=[0.5], seeds=[(1, 0)]), session)
 
 
 def test_craft_perturbs_each_image_of_the_whole_set(session):

@@ -161,7 +161,7 @@ def _measure_apart(
 def _check_victim(victim: Victim | Trainer, cell: Cell, session: Session) -> None:
     """Build the network of a victim once before a release is crafted, since weights and sizes may fail only then."""
     data = session.data(cell)
-    key = cell.release_key(session.protected(cell).images.fingerprint, session.numerics)
+    key = cell.release_key(session.protected(cell).fingerprint, session.numerics)
     if key is None or isinstance(victim, Trainer) or session.store.get("release", key) is not None:
         return
     victim.build(len(data.train.classes), data.train.size)

@@ -138,7 +138,6 @@ def check_components(tasks: Iterable[Task], session: Session) -> None:
     for part in _distinct(cells):
         with _unless_plugin_fails(f"{_named(part)}: "):
             part.params.check_names()
-    protected: dict[tuple[object, ...], int] = {}
     for cell in cells:
         data, train = str(cell.dataset), session.data(cell).train
         check_size(cell.victim, data, train.size)
@@ -148,12 +147,10 @@ def check_components(tasks: Iterable[Task], session: Session) -> None:
         needs = {f"Craft labels {craft.labels}": craft.labels.clusters}
         needs[_named(craft.poisoner)] = _least_images(craft.poisoner, train.size)
         if any(needs.values()):
-            part_of = (data, cell.trusted, cell.mixture, craft.seed)
-            if part_of not in protected:
-                protected[part_of] = len(session.protected(cell).indices)
+            protected = len(session.protected(cell).indices)
             where = data if cell.mixture == 1 else f"the part of {data} that a mixture of {cell.mixture:g} protects"
             for who, least in needs.items():
-                check_count(who, least, where, protected[part_of])
+                check_count(who, least, where, protected)
 
 
 def _distinct(cells: Iterable[Cell]) -> Iterator[Component[Any]]:

@@ -55,11 +55,12 @@ def crafted(cell: Cell, session: Session) -> tuple[str, Release]:
     Raises:
         ContractError: if the poisoner returned what its contract forbids.
     """
-    craft, images = cell.craft, session.protected(cell).images
-    release_key = cell.release_key(images.fingerprint, session.numerics)
+    craft, part = cell.craft, session.protected(cell)
+    release_key = cell.release_key(part.fingerprint, session.numerics)
     assert release_key is not None
 
     def make() -> tuple[dict[str, Any], Any]:
+        images = part.images
         if craft.base is not None:
             base = crafted(replace(cell, craft=craft.base), session)[1]
             release = shuffle_release(craft, base, images)

@@ -54,7 +54,7 @@ class Task:
 def task_of(cell: Cell, session: Session) -> Task:
     """The cell with its keys; loads its data set."""
     data = session.data(cell)
-    release_key = cell.release_key(session.protected(cell).images.fingerprint, session.numerics)
+    release_key = cell.release_key(session.protected(cell).fingerprint, session.numerics)
     trusted = data.trusted.fingerprint if data.trusted is not None else None
     key = cell.key(release_key, data.train.fingerprint, data.test.fingerprint, session.numerics, trusted)
     return Task(cell, key, release_key)
