@@ -14,7 +14,7 @@ from ucbench.errors import DataError
 from ucbench.leaderboard.check import audit, possible
 from ucbench.leaderboard.plausible import implausible
 from ucbench.matrix.matrix import Axes, expand
-from ucbench.results.records import faults
+from ucbench.results.records import BEHIND, current, faults
 from ucbench.running.compute import compute
 from ucbench.running.tasks import task_of
 
@@ -182,6 +182,36 @@ def test_check_warns_of_records_of_an_earlier_version(judge, records):
     assert f"{badges} records made by earlier versions of components: badge 1 (here 2)" in texts(found, "warning")
     assert "No record of" not in texts(found, "warning")
     assert judge(records, complete=True).failed
+
+
+@pytest.mark.parametrize(
+    ("raised", "changes"),
+    [
+        ("stripes", {"poisoners": ["shuffled:stripes"]}),
+        ("eyes", {"poisoners": ["shuffled:leaner"]}),
+        ("others", {"poisoners": ["badge"], "craft_labels": ["predicted:model=others"]}),
+        ("eyes", {"poisoners": ["stripes"], "labelings": ["seen"]}),
+    ],
+    ids=["base", "surrogate of a base", "model of craft labels", "model of a labeling"],
+)
+def test_check_and_tables_see_an_earlier_version_of_a_component_behind_another(judge, monkeypatch, raised, changes):
+    axes = replace(AXES, seeds=[(0, 0)], **changes)
+    cells, raised_cells = (expand(axes, tiny.registry(*versions)) for versions in ((), ((raised, 2),)))
+    session = tiny.session(judge.folder / "store")
+    records, later = ([compute(task_of(cell, session), session) for cell in each] for each in (cells, raised_cells))
+    assert raised in [part["name"] for part in records[-1]["components"].values()]
+    older = [{**r, "components": {p: c for p, c in r["components"].items() if p not in BEHIND}} for r in records]
+    for before in (records, older):
+        both = {record["cell"]: record for record in (*before, *later)}
+        assert {record["cell"] for record in current(both.values())} == {record["cell"] for record in later}
+    for load in (tiny.Spots.load, gone):
+        monkeypatch.setattr(tiny.Spots, "load", load)
+        judge.cells = cells
+        assert judge(records).problems == judge(older).problems == ()
+        judge.cells = raised_cells
+        found = judge(records)
+        assert texts(found, "error") == ""
+        assert f"made by earlier versions of components: {raised} 1 (here 2)" in texts(found, "warning")
 
 
 def test_check_rejects_records_of_other_data_or_of_a_later_version(judge, records):

@@ -89,7 +89,15 @@ def versioned(made: dict, **versions: int) -> dict:
     return {**made, "components": parts, "cell": key("cell", [made["cell"], versions])}
 
 
-@pytest.mark.parametrize("later", [{"victim": 2, "poisoner": 1}, {"victim": 2, "poisoner": 3}])
+@pytest.mark.parametrize(
+    "later",
+    [
+        {"victim": 2, "poisoner": 1},
+        {"victim": 2, "poisoner": 3},
+        # Older records do not name components behind others.
+        {"victim": 1, "poisoner": 1, "poisoner-base": 2},
+    ],
+)
 def test_rows_of_an_earlier_version_are_left_out_beside_a_later_one_with_a_warning(later, caplog):
     far = {"dataset": "imagefolder:/home/me/spots"}
     old = versioned(record("uc", 90.0, **far), victim=1, poisoner=1)

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ucbench.matrix.cell import Cell
+from ucbench.matrix.cell import Cell, Craft
 from ucbench.numerics import Numerics
 from ucbench.plugins.registry import Component
-from ucbench.plugins.specs import ComponentSpec
-from ucbench.results.records import Record
+from ucbench.plugins.specs import ComponentSpec, SurrogateSpec
+from ucbench.results.records import BEHIND, Record
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,17 @@ class _Stated(Component[ComponentSpec]):
 
     def identity(self) -> dict[str, Any]:
         return {name: value for name, value in self.stated.items() if not name.startswith("distribution")}
+
+
+@dataclass(frozen=True)
+class _AsMade(Cell):
+    """A cell with components as a record states them; the model behind its labeling is ``stated_labeler``."""
+
+    stated_labeler: Component[SurrogateSpec] | None = None
+
+    @property
+    def labeler(self) -> Component[SurrogateSpec] | None:
+        return self.stated_labeler
 
 
 def stated_versions(records: Iterable[Record]) -> dict[tuple[str, str], set[int]]:
@@ -58,28 +69,39 @@ def earlier_versions(record: Record, cell: Cell, numerics: Numerics) -> list[str
     Args:
         cell: the cell that the record describes, with the components installed here.
     """
-    known, craft = record["components"], cell.craft
+    known = record["components"]
 
-    # Of a data set, keys have the images alone.
+    # Of a data set, keys have the images alone. Older records lack some components, for which those here stand.
     parts = {place: part for place, part in cell.components.items() if place != "dataset"}
-    if not parts.keys() <= known.keys():
+    if not parts.keys() <= {*known, *BEHIND}:
         return []
     then: dict[str, Any] = {
-        place: _Stated(part.spec, part.ref, part.params, part.registry, stated=known[place])
+        place: _Stated(part.spec, part.ref, part.params, part.registry, stated=known[place]) if place in known else part
         for place, part in parts.items()
     }
-    as_made = replace(
-        cell,
-        craft=replace(craft, poisoner=then["poisoner"], surrogate=then.get("surrogate")),
-        labeling=then["labeling"],
-        victim=then["victim"],
-        defense=tuple(part for place, part in then.items() if place.startswith("defense-")),
-    )
+    as_made = _AsMade(**{
+        **vars(cell),
+        "craft": _craft_of(cell.craft, then),
+        "labeling": then["labeling"],
+        "victim": then["victim"],
+        "defense": tuple(part for place, part in then.items() if place.startswith("defense-")),
+        "stated_labeler": then.get("surrogate-labeling"),
+    })  # fmt: skip
     if stated_key(record, as_made, numerics) != record["cell"]:
         return []
     by_number = ["trusted images by number alone"] if cell.reads_trusted and "trusted" not in record["data"] else []
     return by_number + [
         f"{part.spec.name} {known[place]['version']} (here {part.spec.version})"
         for place, part in parts.items()
-        if known[place]["version"] < part.spec.version
+        if place in known and known[place]["version"] < part.spec.version
     ]
+
+
+def _craft_of(craft: Craft, then: Mapping[str, Any]) -> Craft:
+    """The craft with these components by place."""
+    shared: dict[str, Any] = {
+        "surrogate": then.get("surrogate"),
+        "labels": replace(craft.labels, model=then.get("surrogate-craft-labels")),
+    }
+    base = craft.base and replace(craft.base, poisoner=then["poisoner-base"], **shared)
+    return replace(craft, poisoner=then["poisoner"], base=base, **shared)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from ucbench.leaderboard.problems import Problem, Severity, record_title, some
 from ucbench.matrix.axes import AXIS
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import Numerics
+from ucbench.plugins.registry import Component
 from ucbench.results.records import Record
 from ucbench.results.text import counted
 from ucbench.running.metric_values import metric_key
@@ -181,12 +183,21 @@ def _facts_without_data(record: Record, cell: Cell, numerics: Numerics) -> Recor
     except UcbenchError:
         release = None if cell.craft.is_clean else record["release"]
     # The key of a mixture's record has its release's key, not what made the release, see :func:`stated_release`.
-    trusted = () if cell.mixture == 1 else ("poisoner", "surrogate")
-    components = {place: part.identity() for place, part in cell.components.items()}
-    components |= {
-        place: record["components"].get(place, components[place]) for place in trusted if place in components
+    trusted = () if cell.mixture == 1 else ("poisoner", "poisoner-base", "surrogate", "surrogate-craft-labels")
+    stated = record["components"]
+    components = {
+        place: stated[place] if place in trusted and place in stated else _identity(part, stated.get(place, {}))
+        for place, part in cell.components.items()
     }
     return {**record, "release": release, "components": components, **cell.nature}
+
+
+def _identity(part: Component[Any], stated: Record) -> Record:
+    """What a key has of a component; as stated where its weights are unavailable."""
+    try:
+        return part.identity()
+    except UcbenchError:
+        return stated
 
 
 def _keyed_otherwise(record: Record, cell: Cell, numerics: Numerics) -> bool:

@@ -163,8 +163,13 @@ class Cell:
     keep_victim: bool = False
 
     @property
+    def labeler(self) -> Component[SurrogateSpec] | None:
+        """The pretrained model that the labeling uses, if any."""
+        return labeler_of(self.labeling)
+
+    @property
     def _labeling_key_text(self) -> KeyText:
-        labeler = labeler_of(self.labeling)
+        labeler = self.labeler
         if labeler is None:
             return self.labeling.key_text
         return KeyText.of({**self.labeling.identity(), "model": labeler.key_text})
@@ -225,12 +230,16 @@ class Cell:
 
     @property
     def components(self) -> dict[str, Component[Any]]:
-        """The components by their place in records."""
+        """The components by their place in records: the data set, and all whose versions are part of the key."""
+        craft = self.craft
         parts = {
             "dataset": self.dataset,
-            "poisoner": self.craft.poisoner,
-            "surrogate": self.craft.surrogate,
+            "poisoner": craft.poisoner,
+            "poisoner-base": craft.base.poisoner if craft.base else None,
+            "surrogate": craft.surrogate,
+            "surrogate-craft-labels": craft.labels.model,
             "labeling": self.labeling,
+            "surrogate-labeling": self.labeler,
             "victim": self.victim,
             **{f"defense-{place}": part for place, part in enumerate(self.defense, 1)},
         }

@@ -30,6 +30,9 @@ Record = dict[str, Any]
 SCHEMA = 1
 #: For each older schema, the function that makes a record of the next; it must not change its argument.
 MIGRATIONS: Mapping[int, Callable[[Record], Record]] = {}
+#: Places of components behind others: what ``shuffled`` shuffles, and the models of craft labels and of a labeling. The
+#: kind comes first, as in ``defense-1``. Older records lack them.
+BEHIND = ("poisoner-base", "surrogate-craft-labels", "surrogate-labeling")
 
 #: Most faults of a record that an error names.
 _SHOWN = 3
@@ -336,12 +339,16 @@ def current(records: Iterable[Record]) -> list[Record]:
 
 
 def _is_earlier(record: Record, other: Record) -> bool:
-    """Whether a component of ``other`` has a later version, and none an earlier one, or its key the trusted images."""
+    """Whether a component of ``other`` has a later version, and none an earlier one, or it states what older ones lack.
+
+    That is the trusted images, and the components :data:`BEHIND` others.
+    """
     # Of a data set, keys have the images alone.
     places = (record["components"].keys() & other["components"].keys()) - {"dataset"}
     pairs = [(record["components"][place], other["components"][place]) for place in places]
     versions = [(part["version"], theirs["version"]) for part, theirs in pairs if part["name"] == theirs["name"]]
     versions.append(("trusted" in record["data"], "trusted" in other["data"]))
+    versions += [(place in record["components"], place in other["components"]) for place in BEHIND]
     return all(one <= two for one, two in versions) and any(one < two for one, two in versions)
 
 

@@ -13,10 +13,9 @@ from typing import Any
 
 from ucbench.errors import StoreError, UsageError
 from ucbench.matrix.cell import Cell
-from ucbench.matrix.compatibility import check_count, check_size, labeler_of
+from ucbench.matrix.compatibility import check_count, check_size
 from ucbench.numerics import Numerics
 from ucbench.plugins.registry import Component
-from ucbench.plugins.specs import LabelingSpec
 from ucbench.running.tasks import Task
 from ucbench.session import Session
 from ucbench.store.files import existing_part, reporting, scratch, sync
@@ -154,19 +153,9 @@ def check_components(tasks: Iterable[Task], session: Session) -> None:
 
 
 def _distinct(cells: Iterable[Cell]) -> Iterator[Component[Any]]:
-    """The components of cells, the models behind craft labels and labelings among them, each once."""
-    parts_of: dict[int, Component[Any]] = {}
-    for cell in cells:
-        craft = cell.craft
-        behind = (craft.labels.model, craft.base.poisoner if craft.base else None)
-        parts_of |= {id(part): part for part in (*cell.components.values(), *behind) if part is not None}
-    models = []
-    for part in parts_of.values():
-        if isinstance(part.spec, LabelingSpec):
-            with _unless_plugin_fails():
-                models.append(labeler_of(part))
-    parts = (*parts_of.values(), *(model for model in models if model is not None))
-    yield from {_named(part): part for part in parts}.values()
+    """The components of cells, each once."""
+    parts = {id(part): part for cell in cells for part in cell.components.values()}
+    yield from {_named(part): part for part in parts.values()}.values()
 
 
 def _named(part: Component[Any]) -> str:

@@ -12,7 +12,7 @@ from ucbench.errors import DataError, UcbenchError, UsageError, did_you_mean, vi
 from ucbench.matrix.cell import Cell
 from ucbench.matrix.names import titled
 from ucbench.plugins.specs import MetricSpec
-from ucbench.results.records import Record, platform_of, read_record, record_path
+from ucbench.results.records import BEHIND, Record, platform_of, read_record, record_path
 from ucbench.running.metric_values import metric_key, recorded_values, training_of, with_metrics, with_values
 from ucbench.session import Session
 from ucbench.store.untrusted import only_text
@@ -194,8 +194,14 @@ def _recorded(path: Path, task: Task, session: Session, *, warn: bool = True) ->
 
 
 def contradictions(record: Record, true: Record) -> list[str]:
-    """Where a record differs from the :func:`facts` of its key, as ``<name> <value> for <true value>``."""
+    """Where a record differs from the :func:`facts` of its key, as ``<name> <value> for <true value>``.
+
+    Older records need not name the components :data:`ucbench.results.records.BEHIND` others.
+    """
     stated, decided = _decided(record), _decided(true)
+    for place in BEHIND:
+        if place not in record["components"]:
+            decided.pop(f"component {place}", None)
     return [
         f"{name} differs" if isinstance(value, Mapping) else f"{name} {stated.get(name)} for {value}"
         for name, value in decided.items()
