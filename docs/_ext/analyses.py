@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from _ext.boards import titled
+from _ext.boards import caption, named
 from _ext.markdown import code, replace_markers, table
 from _ext.paths import LEADERBOARDS
 from ucbench.analysis.analyze import Analysis, analysis
@@ -73,13 +73,14 @@ def poisoners(board: str) -> str:
     measures = headline_columns([*groups[0].means])
     lines = [
         [
-            code(titled(group)),
+            named(group),
             group.means["test_accuracy"].text(both=True),
             *(group.means[measure].text(decimals, both=True) for measure, (_, decimals) in measures.items()),
         ]
         for group in groups
     ]
-    return table(["poisoner", "accuracy %", *(heading for heading, _ in measures.values())], lines)
+    made = table(["poisoner", "accuracy %", *(heading for heading, _ in measures.values())], lines)
+    return f"{caption(groups, 'Means')}\n\n{made}"
 
 
 def rho(groups: Sequence[Summary], measure: str) -> tuple[str, str, str]:
@@ -114,10 +115,10 @@ def _with_interval(groups: Sequence[Summary], measure: str) -> tuple[str, str]:
 def victims(board: str, measure: str, decimals: int) -> str:
     """A measure of every victim and poisoner, means over crafts with 95 % intervals."""
     groups = judged(board)
-    made = {(group.shared["victim"], titled(group)): group.means[measure].text(decimals, both=True) for group in groups}
+    made = {(group.shared["victim"], named(group)): group.means[measure].text(decimals, both=True) for group in groups}
     lines, columns = ([*dict.fromkeys(key[place] for key in made)] for place in (0, 1))
     rows = [[code(victim), *(made.get((victim, column), "") for column in columns)] for victim in lines]
-    return table(["victim", *map(code, columns)], rows)
+    return f"{caption(groups, 'Means')}\n\n{table(['victim', *columns], rows)}"
 
 
 def described(board: str, part: str, of: str | None) -> str:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from ucbench.leaderboard.gates import gates_of
 from ucbench.leaderboard.victims import by_victim
 from ucbench.matrix.from_record import poisoner_of
 from ucbench.matrix.suite import load_suite
-from ucbench.plugins.builtin import NO_DEFENSE
+from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
 from ucbench.results.columns import SETTING
 from ucbench.results.gate import Gate
 from ucbench.results.records import read_records
@@ -59,16 +60,52 @@ def summaries(board: str) -> list[Summary]:
 def name(summary: Summary) -> str:
     """A poisoner as :data:`MEAN` names it."""
     shared = summary.shared
+    budget = shared["norm"] if shared["poisoner"] == SHAM and shared["norm"] != "linf" else ""
+    return "|".join(part for part in (str(shared["poisoner"]), _given(shared), str(budget)) if part)
+
+
+def _given(shared: Row) -> str:
+    """The labels a poisoner was given, if not the original ones, without the model behind them."""
     labels = str(shared["craft_labels"])
-    given = labels.partition(",model=")[0] if labels.startswith(("clusters", "predicted")) else ""
-    budget = shared["norm"] if shared["poisoner"] == "sham" and shared["norm"] != "linf" else ""
-    return "|".join(part for part in (str(shared["poisoner"]), given, str(budget)) if part)
+    return labels.partition(",model=")[0] if labels.startswith(("clusters", "predicted")) else ""
 
 
-def titled(summary: Summary) -> str:
-    """A poisoner with its preset, as a request names it, and what :func:`name` adds."""
-    _, bar, given = name(summary).partition("|")
-    return f"{poisoner_of(summary.shared)}{bar}{given}"
+def named(summary: Summary) -> str:
+    """A poisoner as tables name it: with its preset and, where other releases have its name, labels and budget."""
+    return _named(summary) + _budget(summary.shared, several=False)
+
+
+def _named(summary: Summary) -> str:
+    given = _given(summary.shared)
+    return code(poisoner_of(summary.shared)) + (f" on {code(given)}" if given else "")
+
+
+def _budget(shared: Row, *, several: bool) -> str:
+    """The budget behind a name: the radius where there are several, with its norm if that is not linf."""
+    if shared["epsilon"] is None or shared["norm"] in (None, "unbounded"):
+        return ""
+    if shared["norm"] != "linf" and (several or shared.get("poisoner") == SHAM):
+        return f" ({shared['norm']} {shared['epsilon']:g})"
+    return f" at {shared['epsilon']:g}" if several else ""
+
+
+def caption(found: Iterable[Summary], what: str = "Mean test accuracy in %") -> str:
+    """The line above a table of means: over how many crafts they are, and what stands beside them."""
+    counts: dict[bool, set[int]] = {True: set(), False: set()}
+    for summary in found:
+        counts[summary.shared["base"] == CLEAN].add(summary.accuracy.interval.n)
+    trainings, crafts = (counts[is_clean] - {0} for is_clean in (True, False))
+    units = f"n = {_span(crafts)} crafts" if crafts else ""
+    if trainings:
+        own = "" if trainings == crafts else f"{_span(trainings)} "
+        units += f"{', or ' if units else ''}{own}trainings on clean images"
+    half = ", ± half of the 95 % interval," if max(crafts | trainings) > 2 else ""
+    both = "; of two, both values in parentheses" if 2 in crafts | trainings else ""
+    return f"{what}{half} over {units}{both}."
+
+
+def _span(counts: set[int]) -> str:
+    return " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
 
 
 def mean(board: str, poisoner: str) -> str:
@@ -111,14 +148,14 @@ def _source(shared: Row) -> str:
 
 
 def board_table(board: str) -> str:
-    """The table of a board that has one data set, victim, labeling and defense."""
+    """The table of a board that has one data set, victim, labeling and defense, below its caption."""
     lines = []
     for summary in summaries(board):
         shared, accuracy = summary.shared, summary.accuracy
         budget = "" if shared["norm"] in (None, "unbounded") else f"{shared['norm']} {shared['epsilon']:g}"
-        label, _, given = titled(summary).partition("|")
-        knowledge = "" if label in ("clean", "sham") else given.partition("|")[0] or str(shared["label_access"])
-        count = accuracy.counts if label != "clean" else str(summary.done)
+        label = poisoner_of(shared)
+        knowledge = "" if label in (CLEAN, SHAM) else _given(shared) or str(shared["label_access"])
+        count = accuracy.counts if label != CLEAN else str(summary.done)
         deviations = (f"{value:.1f}" if value == value else "" for value in (accuracy.craft_sd, accuracy.training_sd))
         lines.append(
             [
@@ -130,34 +167,38 @@ def board_table(board: str) -> str:
                 count,
             ]
         )
-    return table(
-        ["poisoner", "label knowledge", "budget", "test accuracy %", "SD of crafts", "SD of trainings", "n"], lines
-    )
+    header = ["poisoner", "label knowledge", "budget", "test accuracy %", "SD of crafts", "SD of trainings", "n"]
+    return f"{caption(summaries(board))}\n\n{table(header, lines)}"
 
 
 def across(axis: str, board: str) -> str:
     """Mean test accuracies of a board by poisoner and the values of ``axis``, the shorter of the two as columns.
 
     Poisoners are distinguished by preset, by surrogate where one was run with several, and by radius where one value of
-    the axis has several. Where the gate may depend on the axis, a last line states its verdict for every value.
+    the axis has several. Where the gate may depend on the axis, a last line states its verdict for every value. A
+    caption stands above.
 
     Raises:
         ValueError: if rows differ in something else, such as the labeling or another axis, so that a place has several.
     """
     means: dict[str, dict[str, str]] = {}
     for summary in summaries(board):
-        line = means.setdefault(labelled(summary, board) + _radius(summary.shared, axis, board), {})
+        several = _has_several_radii(summary.shared, axis, board)
+        line = means.setdefault(labelled(summary, board, several=several), {})
         _put(line, str(summary.shared[axis]), _in_one_line(summary), board)
     if axis in SETTING:
         for gate in _gates(board):
-            line = means.setdefault(f"gate{_radius(gate.shared, axis, board)}", {})
+            several = _has_several_radii(gate.shared, axis, board)
+            line = means.setdefault(f"gate{_budget(gate.shared, several=several)}", {})
             _put(line, str(gate.shared[axis]), gate.state, board)
     values = list(dict.fromkeys(value for line in means.values() for value in line))
     if len(values) <= len(means):
         lines = [[one, *(line.get(value, "") for value in values)] for one, line in means.items()]
-        return table(["poisoner", *map(code, values)], lines)
-    lines = [[code(value), *(line.get(value, "") for line in means.values())] for value in values]
-    return table([axis, *means], lines)
+        made = table(["poisoner", *map(code, values)], lines)
+    else:
+        lines = [[code(value), *(line.get(value, "") for line in means.values())] for value in values]
+        made = table([axis, *means], lines)
+    return f"{caption(summaries(board))}\n\n{made}"
 
 
 def _put(line: dict[str, str], value: str, text: str, board: str) -> None:
@@ -166,9 +207,13 @@ def _put(line: dict[str, str], value: str, text: str, board: str) -> None:
     line[value] = text
 
 
-def labelled(summary: Summary, board: str) -> str:
-    """A poisoner as tables name it, with the network behind it where the board has several."""
-    return code(titled(summary)) + _from(summary, board)
+def labelled(summary: Summary, board: str, *, several: bool = False) -> str:
+    """A poisoner as tables name it, with the network behind it where the board has several.
+
+    Args:
+        several: whether to tell the radius, of which there are several.
+    """
+    return _named(summary) + _from(summary, board) + _budget(summary.shared, several=several)
 
 
 def _alike(summary: Summary, board: str) -> list[Row]:
@@ -182,10 +227,10 @@ def _from(summary: Summary, board: str) -> str:
     return f" from {code(_source(summary.shared))}" if several else ""
 
 
-def _radius(shared: Row, axis: str, board: str) -> str:
-    """The radius of a row, where its value of ``axis`` has several."""
+def _has_several_radii(shared: Row, axis: str, board: str) -> bool:
+    """Whether there are several with the row's value of ``axis``."""
     radii = {one.shared["epsilon"] for one in summaries(board) if one.shared[axis] == shared[axis]} - {None}
-    return f" at {shared['epsilon']:g}" if len(radii) > 1 and shared["epsilon"] is not None else ""
+    return len(radii) > 1
 
 
 @functools.cache

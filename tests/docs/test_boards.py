@@ -63,7 +63,7 @@ def test_mean_and_table_of_a_board_of_several_presets_are_those_of_the_one_named
     chosen = table[(table[["poisoner", "preset", "victim"]] == asked).all(axis=1)]
     figure = f"{chosen['test_accuracy'].mean():.1f}"
     assert boards.mean(board, "|".join(asked)).startswith(figure)
-    header, _, *lines = boards.across("victim", board).splitlines()
+    _, _, header, _, *lines = boards.across("victim", board).splitlines()
     name = "uc" if preset == "standard" else f"uc@{preset}"
     (line,) = (line for line in lines if line.startswith(f"| `{name}` |"))
     assert line.split("|")[header.split("|").index(f" `{victim}` ")].strip().startswith(figure)
@@ -83,7 +83,8 @@ def test_marker_that_fits_several_rows_raises(marker):
 
 
 def test_table_across_victims_has_the_mean_of_its_rows_and_the_gate_of_every_victim():
-    header, _, *lines = boards.inserted("<!-- across victim fast-surrogates/v1 -->").splitlines()
+    how, _, header, _, *lines = boards.inserted("<!-- across victim fast-surrogates/v1 -->").splitlines()
+    assert how.startswith("Mean test accuracy in %, ± half of the 95 % interval, over n = 3 crafts")
     table = read_results(boards.LEADERBOARDS / "fast-surrogates/v1")
     asked = ["eminn", "airbench", "airbench@small"]
     chosen = table[(table[["poisoner", "surrogate", "victim"]] == asked).all(axis=1)]
@@ -111,8 +112,24 @@ def test_table_of_orders_raises_for_a_victim_that_the_board_lacks():
         boards.inserted("<!-- orders no-such fast-surrogates/v1 -->")
 
 
+@pytest.mark.parametrize(
+    ("axis", "board", "shown"),
+    [
+        ("victim", "cifar10-resnet/v2", {"`sham`", "`rand-class` on `clusters:k=20`"}),
+        ("defense", "cifar10-trusted-defenses/v1", {"`sham` at 8", "`sham` (l0 1)", "`sham` (l2 1)", "`ops` (l0 1)"}),
+    ],
+)
+def test_tables_name_labels_and_budgets_without_the_syntax_of_markers(axis, board, shown):
+    made = boards.across(axis, board)
+    assert "\\|" not in made
+    assert shown <= {part.strip() for part in made.split("|")}
+
+
 def test_table_across_many_defenses_has_a_line_for_each():
-    header, _, *lines = boards.inserted("<!-- across defense photos-defenses/v1 -->").splitlines()
+    how, _, header, _, *lines = boards.inserted("<!-- across defense photos-defenses/v1 -->").splitlines()
+    assert "±" not in how
+    assert "over n = 2 crafts" in how
+    assert "both values in parentheses" in how
     table = read_results(boards.LEADERBOARDS / "photos-defenses/v1")
     assert [line.split("|")[1].strip(" `") for line in lines] == list(dict.fromkeys(table["defense"]))
     assert "| `uc` |" in header

@@ -39,13 +39,14 @@ def test_correlation_is_that_of_lost_accuracy():
 
 
 def test_victims_table_has_a_line_for_each_victim_and_a_column_for_each_poisoner():
-    header, _, *lines = analyses.inserted(f"<!-- analysis {BOARD}: victims test_accuracy -->").splitlines()
+    how, _, header, _, *lines = analyses.inserted(f"<!-- analysis {BOARD}: victims test_accuracy -->").splitlines()
+    assert how.startswith("Means, ± half of the 95 % interval, over n = ")
     groups = analyses.judged(BOARD)
     assert len(lines) == len({group.shared["victim"] for group in groups})
     assert header.count("|") == lines[0].count("|") == len(groups) + 2
     shown = [cell.strip() for cell in lines[0].split("|")]
-    for name, group in ((analyses.titled(group), group) for group in groups):
-        assert shown[header.split("|").index(f" `{name}` ")] == group.means["test_accuracy"].text()
+    for group in groups:
+        assert shown[header.split("|").index(f" {boards.named(group)} ")] == group.means["test_accuracy"].text()
 
 
 def test_row_measures_a_metric_whatever_its_parameters_and_the_names_of_its_values():
