@@ -4,7 +4,8 @@ Replaces, in a page, each of these by a table after a sentence about the machine
 (``compare.py --official``; ``effect`` is a sentence on UC alone), ``<!-- speed plain -->`` (``compare.py``), ``<!--
 speed board -->`` and ``<!-- speed scripts -->`` (``board.py``), ``<!-- speed scale -->`` (``scale.py``), ``<!-- speed
 growth -->`` (``growth.py``), ``<!-- speed operators -->`` (``operators.py``), ``<!-- speed processes -->``
-(``processes.py``), ``<!-- speed defenses -->`` (``defenses.py``) and ``<!-- speed ideas -->`` (``ideas.py``).
+(``processes.py``), ``<!-- speed defenses -->`` (``defenses.py``; ``unmeasured`` lists the defenses that it lacks) and
+``<!-- speed ideas -->`` (``ideas.py``).
 A record's ``note``, written by hand, is shown with its table.
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from _ext.markdown import code, replace_markers, table
+from _ext.methods import specs
 from _ext.paths import DOCS
 
 #: A file per width of the network, all of one machine.
@@ -42,18 +44,29 @@ def official() -> str:
         " repeats of each side, in turn."
     )
     header = ["what", "width", "official, images/s", "ours, images/s", "ratio", "goal", "largest difference"]
-    rows = [line(row, record["sizes"]["width"]) for record in records for row in record["rows"]]
+    _, _, other = _effect()
+    rows = [
+        line(row, record["sizes"]["width"], other if row["subject"] == "uc" else None)
+        for record in records
+        for row in record["rows"]
+    ]
     return f"{how}\n\n{table(header, rows)}"
 
 
-def line(row: dict[str, Any], width: int) -> list[str]:
-    """A row of the table."""
+def line(row: dict[str, Any], width: int, other: float | None = None) -> list[str]:
+    """A row of the table.
+
+    Args:
+        other: the ratio at the speed that the official side has in another row.
+    """
     if "problem" in row:
         raise ValueError(f"{row['title']} failed: {row['problem']}")
     sides = [row[side] for side in ("plain", "ucbench")]
     notes = sides[1]["notes"]
     goal = f"{row['target']['at_least']:g}: {'met' if row['met'] else 'not met'}" if row["target"] else ""
-    if goal and notes.get("at_least"):  # the official side had less effect than ours, and would need longer
+    if goal and _is_open(row, other):
+        goal = f"{row['target']['at_least']:g}: not decided (see below)"
+    elif goal and notes.get("at_least"):  # the official side had less effect than ours, and would need longer
         goal += " (lower bound, see below)"
     difference = f"{row['agrees']['largest_difference']:.0e}" + ("" if row["agrees"]["yes"] else ", too large")
     if not notes.get("reached", True):
@@ -66,12 +79,19 @@ def line(row: dict[str, Any], width: int) -> list[str]:
     return [row["title"], shown, *speeds, f"{least}{row['ratio']:.2f}", goal, difference]
 
 
+def _is_open(row: dict[str, Any], other: float | None) -> bool:
+    """Whether a goal is met at one measured speed of the official side, and not at the other."""
+    return other is not None and (other >= row["target"]["at_least"]) != row["met"]
+
+
 def _read(name: str) -> Any:
     return json.loads((SPEED / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def _where(machine: dict[str, Any]) -> str:
-    return f"{machine['processor']}, torch {machine['versions']['torch']}"
+    torch, usual = machine["versions"]["torch"], json.loads(_official()[0].read_text(encoding="utf-8"))["machine"]
+    others = "" if torch == usual["versions"]["torch"] else f" (the first table: {usual['versions']['torch']})"
+    return f"{machine['processor']}, torch {torch}{others}"
 
 
 def _board() -> tuple[dict[str, Any], str]:
@@ -79,7 +99,8 @@ def _board() -> tuple[dict[str, Any], str]:
     record = _read("board")
     machine = record["machine"]
     how = (
-        f"{record['suite']}: {record['cells']} cells, {record['images']:,} images; {record['how']}. {_where(machine)},"
+        f"{record['suite'].partition(': ')[2]} (`benchmarks/performance/board.toml`; no published board):"
+        f" {record['cells']} cells, {record['images']:,} images; {record['how']}. {_where(machine)},"
         f" {machine['threads']} thread, {machine['dtype']}."
     )
     return record, " ".join(filter(None, (how, record.get("note"))))
@@ -136,6 +157,9 @@ def plain() -> str:
         rows.append([row["title"], *speeds, f"{row['ratio']:.2f}", least])
     machine = record["machine"]
     how = f"{_where(machine)}, {machine['threads']} threads; medians of {record['repeats']} repeats or more."
+    slower = [f"{row['title']} ({row['ratio']:.2f})" for row in record["rows"] if row.get("ratio", 1.0) < 1.0]
+    if slower:
+        how += f" Slower than the usual way: {'; '.join(slower)}."
     return f"{how}\n\n{table(['what', 'the usual way, images/s', 'ours', 'ratio', 'goal'], rows)}"
 
 
@@ -208,6 +232,12 @@ def defenses() -> str:
     return f"{how}\n\n{table(header, rows)}"
 
 
+def unmeasured() -> str:
+    """The defenses that come with ucbench and are not in the table, as a list."""
+    measured = {row["defense"] for row in _read("defenses")["rows"] if "problem" not in row}
+    return ", ".join(code(spec.name) for spec in specs() if spec.kind == "defense" and spec.name not in measured)
+
+
 def ideas() -> str:
     """Seconds of possible speed-ups beside those of the current code."""
     record = _read("ideas")
@@ -227,26 +257,34 @@ def _setting(record: dict[str, Any]) -> str:
     return " ".join(filter(None, (f"{_where(machine)}, {threads}, {machine['dtype']}.", record.get("note"))))
 
 
+def _effect() -> tuple[dict[str, Any], dict[str, Any], float]:
+    """The row of UC, its record's sizes, and the ratio at the speed of the official side's row of updates."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in _official()]
+    found = {row["subject"]: (row, record["sizes"]) for record in records for row in record["rows"]}
+    (row, sizes), updates = found["uc"], found["uc-steps"][0]["plain"]
+    return row, sizes, row["plain"]["images"] / updates["images_per_second"] / row["ucbench"]["seconds"]
+
+
 def effect() -> str:
     """What either side of UC does to held-out photographs."""
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in _official()]
-    rows = {row["subject"]: row for record in records for row in record["rows"]}
-    row, updates = rows["uc"], rows["uc-steps"]["plain"]
-    other = row["plain"]["images"] / updates["images_per_second"] / row["ucbench"]["seconds"]
+    row, sizes, other = _effect()
     theirs, ours = (row[side]["notes"]["share"] for side in ("plain", "ucbench"))
-    sizes = json.loads((OFFICIAL / "uc-effect.json").read_text(encoding="utf-8"))["sizes"]
+    goal = row["target"]["at_least"]
+    decided = f", so whether it reaches the goal of {goal:g} is not decided" if _is_open(row, other) else ""
     return (
         f"UC is compared by its effect: held-out photographs that its perturbations move to their target. In"
         f" {sizes['uc_epochs']} passes over {sizes['uc_images']} photographs in {sizes['uc_clusters']} clusters, the"
         f" official procedure moves {100 * theirs:.0f} % of them, and ours, of `{row['ucbench']['notes']['craft']}`,"
         f" {100 * ours:.0f} %. Theirs would need longer for that, so the ratio is a lower bound. It was measured once;"
-        f" at the speed that theirs has in the row of updates, it would be {other:.0f}."
+        f" at the speed that theirs has in the row of updates, it would be {other:.0f}{decided}."
     )
 
 
 MARKERS = {
     f"<!-- speed {made.__name__} -->": made
-    for made in (official, effect, plain, board, scripts, scale, growth, operators, processes, defenses, ideas)
+    for made in (
+        *(official, effect, plain, board, scripts, scale, growth, operators, processes, defenses, unmeasured, ideas),
+    )
 }
 
 

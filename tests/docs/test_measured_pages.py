@@ -9,7 +9,7 @@ import re
 
 import doc_pages
 import pytest
-from _ext import analyses, boards, measured, page_loads, photo_effect, reproduced, speed
+from _ext import analyses, boards, measured, methods, page_loads, photo_effect, reproduced, speed
 from scipy import stats
 
 from ucbench import installed, read_results
@@ -168,6 +168,33 @@ def test_goal_that_a_lower_bound_meets_is_marked_so():
 
 
 @pytest.mark.parametrize(
+    ("other", "goal"), [(39.0, "40: not decided (see below)"), (42.0, "40: met (lower bound, see below)")]
+)
+def test_goal_that_one_measured_speed_meets_and_another_does_not_is_not_decided(other, goal):
+    record = json.loads((speed.OFFICIAL / "uc-effect.json").read_text(encoding="utf-8"))
+    row = record["rows"][0] | {"ratio": 41.0, "target": {"at_least": 40.0}, "met": True}
+    assert speed.line(row, 16, other)[5] == goal
+
+
+def test_speed_page_names_every_defense_that_was_not_measured():
+    shown = set(re.findall(r"`([\w-]+)`", speed.unmeasured()))
+    record = json.loads((speed.SPEED / "defenses.json").read_text(encoding="utf-8"))
+    measured = {row["defense"] for row in record["rows"] if "problem" not in row}
+    assert shown.isdisjoint(measured)
+    assert shown | measured == {spec.name for spec in methods.specs() if spec.kind == "defense"}
+
+
+def test_speed_page_says_what_is_slower_and_which_tables_have_another_torch():
+    record = json.loads((speed.SPEED / "plain.json").read_text(encoding="utf-8"))
+    ((title, ratio),) = [(row["title"], row["ratio"]) for row in record["rows"] if row.get("ratio", 1) < 1]
+    assert f" Slower than the usual way: {title} ({ratio:.2f}).\n\n" in speed.plain()
+    first = json.loads((speed.OFFICIAL / "width-16.json").read_text(encoding="utf-8"))["machine"]["versions"]["torch"]
+    for made in (speed.defenses(), speed.ideas()):
+        assert f" (the first table: {first})" in made
+    assert "first table" not in speed.board()
+
+
+@pytest.mark.parametrize(
     ("heading", "name"),
     [
         ("## Where the time goes", "operators"),
@@ -196,4 +223,5 @@ def test_speed_page_leaves_out_a_defense_that_was_not_measured(tmp_path, monkeyp
     monkeypatch.setattr(speed, "SPEED", tmp_path)
     how, _, _, _, *lines = speed.defenses().splitlines()
     assert lines == ["| T1 | `jpeg` | 9 | 3 | 0.33 |  |"]
-    assert "P, torch 1, 2 threads, float32. With no defense it trained at 9 to 9 images per second." in how
+    assert how.endswith(" With no defense it trained at 9 to 9 images per second.")
+    assert re.search(r"P, torch 1 \(the first table: [\d.]+\), 2 threads, float32\. With", how)
