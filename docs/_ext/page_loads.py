@@ -43,8 +43,10 @@ def site_pages() -> frozenset[str]:
 def shown() -> str:
     """The record as Markdown."""
     record = json.loads(RECORD.read_text(encoding="utf-8"))
+    now = len(find_boards(LEADERBOARDS)[0])
+    later = "" if now == record["boards"] else f" (an earlier one: now there are {now})"
     how = (
-        f"The heaviest page of each of these types, of a site of {record['boards']} boards, in Chromium"
+        f"The heaviest page of each of these types, of a site of {record['boards']} boards{later}, in Chromium"
         f" {record['chromium']} on {record['processors']} cores ({record['processor']}), whose load average was"
         f" {record['load_average']}: medians of {record['repeats']} loads without a cache; the least in parentheses."
     )

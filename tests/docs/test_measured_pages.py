@@ -9,7 +9,7 @@ import re
 
 import doc_pages
 import pytest
-from _ext import analyses, boards, measured, methods, page_loads, photo_effect, reproduced, speed
+from _ext import analyses, boards, measured, methods, page_loads, photo_effect, reproduced, results, speed
 from scipy import stats
 
 from ucbench import installed, read_results
@@ -119,6 +119,14 @@ def test_photo_effect_shows_a_column_once_every_release_has_it(tmp_path, monkeyp
     monkeypatch.setattr(photo_effect, "RECORD", tmp_path / "record.json")
     header = photo_effect.described().splitlines()[2]
     assert header.count("|") - 1 == columns
+
+
+def test_page_loads_say_how_many_boards_the_measured_site_had():
+    record = json.loads(page_loads.RECORD.read_text(encoding="utf-8"))
+    now = len(results.boards())
+    how = page_loads.shown().partition("\n")[0]
+    assert f"of a site of {record['boards']} boards" in how
+    assert (f"now there are {now}" in how) == (now != record["boards"])
 
 
 def test_page_loads_leave_out_pages_that_the_site_no_longer_has(tmp_path, monkeypatch):
