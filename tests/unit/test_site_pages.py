@@ -208,6 +208,12 @@ def test_site_comparison_without_a_pair_says_so_instead_of_an_empty_table(site, 
         assert ("there is nothing to compare yet" in shown, "<table" not in shown) == (empty, empty)
 
 
+def test_site_comparison_of_too_few_crafts_says_so_instead_of_a_table(tmp_path):
+    few = text_of(built(tmp_path, made.board(seeds=3)) / "compare.html")
+    assert "No two poisoners have 4 common crafts yet, so none can be separated." in few
+    assert "<table" not in few
+
+
 def test_site_heat_map_leaves_out_defenses_that_spoil_clean_accuracy(tmp_path):
     """Clean accuracy 90, chance 10: a defense with 45 on clean images has lost more than half of the gap."""
     levels = {"clean": 45.0, "uc": 20.0, "lsp": 15.0}

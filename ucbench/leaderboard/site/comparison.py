@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence, Set
 from urllib.parse import urlencode
 
 from scipy import stats
@@ -36,6 +37,16 @@ def pairs(digests: Sequence[Digest]) -> Table:
         Column("unclear", "not separated", numeric=True),
     )
     return Table("pairs", "Every two poisoners", heads, tuple(lines))
+
+
+def can_separate(digests: Sequence[Digest]) -> bool:
+    """Whether two poisoners have enough common crafts in some place to be separated there."""
+    crafts: dict[tuple[int, int, str], list[Set[int]]] = {}
+    for results in comparable(digests).values():
+        for where, result in results.items():
+            crafts.setdefault(where, []).append(result.by_craft.keys())
+    pairs = itertools.chain.from_iterable(itertools.combinations(found, 2) for found in crafts.values())
+    return any(len(one & other) >= ENOUGH_CRAFTS for one, other in pairs)
 
 
 def _sign(one: Result, other: Result) -> int:

@@ -24,7 +24,8 @@ def site_files(digests: Sequence[Digest], templates: Templates) -> dict[str, Con
 
     def compare() -> bytes:
         table, data = comparison.pairs(boards), comparison.data(boards)
-        return templates.page("compare.html.j2", "compare.html", table=table, data=data)
+        separable = comparison.can_separate(boards)
+        return templates.page("compare.html.j2", "compare.html", table=table, data=data, separable=separable)
 
     def submit() -> bytes:
         return templates.page("submit.html.j2", "submit.html")
