@@ -27,7 +27,7 @@ def test_finding_names_the_leader_only_as_far_as_it_is_separated():
     data = collect(made.board(), "x", RANKED)
     unlabelled, labelled, clean = data.finding.sentences
     assert unlabelled.startswith(
-        "Without knowing labels, uc is the only poisoner: with the strongest of 1 defense, jpeg,"
+        "Without knowing labels, uc is the only poisoner: with the one ranked defense, jpeg, an exploiter reaches "
     )
     assert labelled.startswith(f"Knowing labels, {made.SECOND} protects best of 2:")
     assert re.fullmatch(r"Without defense, .* 91.5 ± [\d.]+ % on clean images.*; chance is 10.0 %\.", clean)
@@ -43,6 +43,28 @@ def test_finding_names_no_defense_where_the_victim_can_use_none_of_the_ranked():
     ]
     (text, *_) = collect(records, "x", ("none", "cutmix")).finding.sentences
     assert text.startswith("Without knowing labels, uc is the only poisoner: an exploiter without defense reaches 41.0")
+
+
+def test_finding_says_that_the_ranked_defenses_do_not_help():
+    weaker = [
+        made.record(name, defense=defense, seed=seed, accuracy=accuracy - 20 + seed)
+        for name, accuracy in {"clean": 90.0, "uc": 40.0}.items()
+        for defense in ("jpeg", "cutmix")
+        for seed in range(4)
+    ]
+    kept = [r for r in made.board() if r["request"]["defense"] == "none" and r["request"]["poisoner"] != "lsp"]
+    (text, *_) = collect([*kept, *weaker], "x", RANKED).finding.sentences
+    assert re.search(r"an exploiter without defense reaches 4.*; the one ranked defense, jpeg, does not help\.$", text)
+    (text, *_) = collect([*kept, *weaker], "x", ("none", "jpeg", "cutmix")).finding.sentences
+    assert text.endswith("; none of the 2 ranked defenses helps.")
+
+
+def test_finding_names_a_defense_above_the_ranked_ones_that_is_not_ranked():
+    others = [made.record("uc", defense="cutmix", seed=seed, accuracy=80.0) for seed in range(4)]
+    (text, *_) = collect([*made.board(), *others], "x", RANKED).finding.sentences
+    assert text.endswith("; with cutmix, not ranked: 80.0 %.")
+    (text, *_) = collect([*made.board(), *others], "x", (*RANKED, "cutmix")).finding.sentences
+    assert "not ranked" not in text
 
 
 def test_finding_of_two_crafts_has_both_accuracies_instead_of_an_interval():

@@ -263,8 +263,9 @@ def test_site_cell_page_shows_history_seeds_and_images(board):
     assert image["alt"]
     assert rows_of(with_sheet[0], "2", "20.0", "1.0000")
     assert rows_of(with_sheet[0], "test accuracy %", "40.0", "n = 4")
+    assert rows_of(with_sheet[0], "clean %, of the same train seeds", "n = 4")
     text = with_sheet[0].read_text(encoding="utf-8")
     assert "ucbench run --dataset digits --poisoner uc" in text
     assert "series-circle" in text
     # Its references and the other seeds of its row, the crossed one included.
-    assert len(re.findall(r"<li>(clean|sham|other seeds): ", text)) == 1 + 1 + 4
+    assert len(re.findall(r"<li>(clean|sham|another seed): ", text)) == 1 + 1 + 4

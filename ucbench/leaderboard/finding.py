@@ -15,7 +15,7 @@ from ucbench.matrix.names import distinguished
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
 from ucbench.plugins.grammar import base_name
 from ucbench.results.axis_columns import unusual
-from ucbench.results.columns import BLOCK, EXPLOITER, SETTING, values_of
+from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, State, gate_of
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
 from ucbench.results.summary import Summary
@@ -97,7 +97,7 @@ def finding(
     texts = distinguished(entry.named for entry in members)
     names = {entry.name: mark(text) for entry, text in zip(members, texts, strict=True)}
     by_access = (
-        _accuracies(competing(block), len(run(block)), names, ranked, mark)
+        _accuracies(competing(block), len(run(block)), names, ranked, mark, groups)
         for block in ([entry for entry in members if entry.block[-1] == access] for access in _KNOWING)
     )
     accuracies = tuple(filter(None, by_access))
@@ -128,7 +128,12 @@ def _verdict(entry: Entry, gate: Gate | None) -> str:
 
 
 def _accuracies(
-    entries: Sequence[Entry], run: int, names: dict[tuple[Any, ...], str], ranked: Sequence[str] | None, mark: Mark
+    entries: Sequence[Entry],
+    run: int,
+    names: dict[tuple[Any, ...], str],
+    ranked: Sequence[str] | None,
+    mark: Mark,
+    groups: Sequence[Summary],
 ) -> str:
     """Which poisoner stands first and what an exploiter still reaches; without a passed gate the range without defense.
 
@@ -149,18 +154,39 @@ def _accuracies(
     few = f" Exploratory: {counted(best.seeds, 'craft')}" if best.seeds < ENOUGH_CRAFTS else ""
     few += (", too few to test for differences." if len(listed) > 1 and ranked is not None else ".") if few else ""
     place = _place(listed, run, names, ranked)
-    return f"{knowing}, {names[best.name]} {place}: {_reached(best, ranked, mark)}.{few}"
+    beyond = "" if ranked is None else _beyond(best, groups, mark)
+    return f"{knowing}, {names[best.name]} {place}: {_reached(best, ranked, mark)}{beyond}.{few}"
 
 
 def _reached(best: Entry, ranked: Sequence[str] | None, mark: Mark) -> str:
     removed = (
         f" ({best.effect.text(0, 100, both=True)} % of the gap removed)" if best.effect and ranked is not None else ""
     )
+    undefended = f"an exploiter without defense reaches {_percent(best.undefended.interval)}{removed}"
     if best.worst is None or not (tried := set(best.ranked) - {NO_DEFENSE}):
-        return f"an exploiter without defense reaches {_percent(best.undefended.interval)}{removed}"
-    defense = "none at all" if best.defense == NO_DEFENSE else mark(best.defense)
-    strongest = f"with the strongest of {counted(len(tried), 'defense')}, {defense}"
-    return f"{strongest}, an exploiter reaches {_percent(best.worst)}{removed}"
+        return undefended
+    one = f"the one ranked defense, {mark(min(tried))}," if len(tried) == 1 else ""
+    if best.defense == NO_DEFENSE:
+        return f"{undefended}; {f'{one} does not help' if one else f'none of the {len(tried)} ranked defenses helps'}"
+    strongest = one or f"the strongest of {len(tried)} defenses, {mark(best.defense)},"
+    return f"with {strongest} an exploiter reaches {_percent(best.worst)}{removed}"
+
+
+def _beyond(best: Entry, groups: Sequence[Summary], mark: Mark) -> str:
+    """The highest accuracy under a defense that is not ranked, where it is above that of the ranked ones."""
+    reached = best.worst or best.undefended.interval
+    found = [
+        (group.means["test_accuracy"], str(group.shared["defense"]))
+        for group in groups
+        if values_of(group.shared, BLOCK) == best.block
+        and values_of(group.shared, ENTRY) == best.name
+        and group.shared["defense"] not in best.ranked
+        and group.means["test_accuracy"].mean > reached.mean
+    ]
+    if not found:
+        return ""
+    accuracy, defense = max(found)
+    return f"; with {mark(defense)}, not ranked: {_percent(accuracy)}"
 
 
 def _place(entries: Sequence[Entry], run: int, names: dict[tuple[Any, ...], str], ranked: Sequence[str] | None) -> str:

@@ -142,6 +142,7 @@ class _Pages:
             history=cellpage.history_table(record),
             figure=charts.history(record.get("history", ())),
             relatives=self._relatives.of(row),
+            other=cellpage.OTHER,
             sections=cellpage.sections(record),
             components=cellpage.components(record),
             warnings=cellpage.warnings(record),

@@ -20,8 +20,13 @@ from ucbench.results.table import Row as ResultRow
 
 Facts = list[tuple[str, str]]
 
+#: What another cell of the same group is to a cell.
+OTHER = "another seed"
+
 #: Numbers of a cell's page without a mean over seeds.
 _SINGLE = ("balanced_accuracy", "test_accuracy_best")
+#: Clean accuracy here is over the trainings that share a train seed with the row's, on boards over all.
+_HEADINGS = {"clean_accuracy": "clean %, of the same train seeds"}
 #: Most shown values of a list.
 _LONGEST_LIST = 12
 
@@ -31,7 +36,13 @@ def measures_table(row: ResultRow, group: Group) -> Table:
     means = group.means
     first, *others = means
     lines = [
-        Row((Cell(m.heading), single(row[m.name], m.shown, m.factor), number(means.get(m.name), m.shown, m.factor)))
+        Row(
+            (
+                Cell(_HEADINGS.get(m.name, m.heading)),
+                single(row[m.name], m.shown, m.factor),
+                number(means.get(m.name), m.shown, m.factor),
+            )
+        )
         for m in map(column, (first, *_SINGLE, *others))
         if row[m.name] is not None and group.shows(m.name)
     ]
@@ -76,7 +87,7 @@ class Relatives:
             for other in self._references[values_of(row, (*SAME_EXPLOITER, *SAME_WORLD))]
             if other["poisoner"] == CLEAN or values_of(other, SAME_BUDGET) == values_of(row, SAME_BUDGET)
         ]
-        seeds = [("other seeds", other) for other in self._by_cell[row["cell"]].members]
+        seeds = [(OTHER, other) for other in self._by_cell[row["cell"]].members]
         return [
             (relation, cell_page(other["cell"]), seeds_text(other))
             for relation, other in [*references, *seeds]
