@@ -8,9 +8,12 @@ import boards
 import site_records as made
 from site_pages import RANKED
 
+from ucbench.leaderboard.forest import forest
+from ucbench.leaderboard.site import charts
 from ucbench.leaderboard.site.charts import protectors
 from ucbench.leaderboard.site.collecting import collect
 from ucbench.leaderboard.site.listings import board_table
+from ucbench.results.columns import SETTING
 
 
 def lacking(*lost: dict) -> list[dict]:
@@ -96,6 +99,24 @@ def test_chart_of_effect_against_cost_has_no_poisoner_missing_a_craft_of_a_ranke
     assert [one.name for one in protectors(setting)] == ["uc", "rand-class"]
     (setting,) = collect(lacking(LOST), "x", None).settings
     assert [one.name for one in protectors(setting)] == ["uc", "rand-class", "lsp"]
+
+
+def test_site_draws_the_rows_of_the_forest_plot_in_their_order():
+    # Without defense lsp comes before the other, with jpeg behind it.
+    weak = [
+        made.record("lsp", defense=d, seed=s, accuracy=a + s)
+        for d, a in (("none", 1.0), ("jpeg", 60.0))
+        for s in range(4)
+    ]
+    data = collect([*(one for one in made.board() if one["request"]["poisoner"] != "lsp"), *weak], "x", RANKED)
+    (setting,) = data.settings
+    shared = dict(zip(SETTING, setting.values, strict=True))
+    drawn = forest(data.table, shared, board=data.entries, verdicts=setting.gates)
+    shown = {heading: rows for _, heading, rows in charts.forest(setting, "../").parts}
+    labels = {heading: [row.label for row in rows] for heading, rows in shown.items()}
+    assert labels == {title: [row.name for row in rows] for title, rows in drawn.groups.items()}
+    assert [(row.label, row.rank) for row in shown["With labels"]] == [("lsp", "2"), (made.SECOND, "1")]
+    assert {row.kind for row in shown["References"]} == {"reference", "oracle"}
 
 
 def test_board_table_has_every_knowledge_of_a_reference():

@@ -1,4 +1,7 @@
-"""The forest plot of a setting: every poisoner's accuracy with its interval, between chance and clean accuracy."""
+"""The forest plot of a setting: every poisoner's accuracy with its interval, between chance and clean accuracy.
+
+Figures and pages take its rows and their order from here; their layouts differ.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from ucbench.results.statistics import Interval, Nested, nested
 from ucbench.results.table import SAME_WORLD, check_worlds, grouped, measured, with_units
 
 #: Titles of the groups of poisoners, with their label access.
-_PARTS = {"Without labels": "none", "With class names": "names", "With labels": "full"}
+PARTS = {"Without labels": "none", "With class names": "names", "With labels": "full"}
 _REFERENCES = (SHAM, POSITIVE, SHUFFLED)
 #: Values of a setting, by the names of :data:`ucbench.results.columns.SETTING`.
 Setting = Mapping[str, Any]
@@ -37,14 +40,19 @@ class Row:
         name: the poisoner, and what distinguishes it from other rows of the figure.
         accuracy: clean test accuracy in percent without defense.
         crafts: the mean of each craft.
-        worst: the highest mean accuracy over the ranked defenses; None where no defense helps the exploiter.
+        entry: its place on the board; None without a board.
     """
 
     name: str
     mark: Mark
     accuracy: Nested
     crafts: tuple[float, ...]
-    worst: Interval | None = None
+    entry: Entry | None = None
+
+    @property
+    def worst(self) -> Interval | None:
+        """The highest mean accuracy over the ranked defenses; None where no defense helps the exploiter."""
+        return self.entry.worst if self.entry and self.entry.defense != NO_DEFENSE else None
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,7 @@ def forest(
     Args:
         setting: one of :func:`settings`. By default the first; poisoners that were run only at budgets of their own,
             against the same exploiter, are then a group beside it.
-        board: the leaderboard's entries, for the worst cases.
+        board: the leaderboard's entries, for ranks and worst cases.
         verdicts: the gates of all settings; by default those of the table.
 
     Raises:
@@ -111,16 +119,16 @@ def forest(
     members = _where(exploited[exploited["poisoner"] != CLEAN], shared)
     is_reference = members["base"].isin(_REFERENCES) | members["craft_labels"].eq("exploiter")
     parts = {
-        **{title: members[~is_reference & (members["label_access"] == access)] for title, access in _PARTS.items()},
+        **{title: members[~is_reference & (members["label_access"] == access)] for title, access in PARTS.items()},
         "Other budgets": _elsewhere(exploited, members, shared) if setting is None else members[:0],
         "References": members[is_reference],
     }
-    worst = {(*entry.block, *entry.name): entry.worst for entry in board if entry.worst and entry.defense != NO_DEFENSE}
+    by_name = {(*entry.block, *entry.name): entry for entry in board}
     gate = gate_of(gates(_whole(table)) if verdicts is None else verdicts, values_of(shared, SETTING))
     passed = gate is not None and gate.passed
     looks = marks(str(base) for part in parts.values() for base in part["base"])
     groups = {
-        title: tuple(_rows(part, looks, worst, passed, budgets=title == "Other budgets"))
+        title: tuple(_rows(part, looks, by_name, passed, budgets=title == "Other budgets"))
         for title, part in parts.items()
         if len(part)
     }
@@ -161,7 +169,7 @@ def _elsewhere(exploited: pd.DataFrame, members: pd.DataFrame, shared: Setting) 
 def _rows(
     part: pd.DataFrame,
     looks: Mapping[str, Mark],
-    worst: Mapping[tuple[Any, ...], Interval],
+    board: Mapping[tuple[Any, ...], Entry],
     passed: bool,
     *,
     budgets: bool,
@@ -181,7 +189,7 @@ def _rows(
                 mark if passed else mark.muted(),
                 nested(members["test_accuracy"], members["unit"]),
                 tuple(map(float, crafts)),
-                worst.get(values),
+                board.get(values),
             )
         )
     return (

@@ -148,6 +148,14 @@ def mark_svg(mark: Mark) -> str:
     return f'<svg width="12" height="12" viewBox="0 0 12 12" aria-hidden="true">{element}</svg>'
 
 
+def mark_geometry(mark: Mark, radius: float, at: tuple[float, float] = (0.0, 0.0)) -> str:
+    """The start of the element of a mark's shape: its name and geometry."""
+    x, y = at
+    if not mark.points:
+        return f'circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(radius)}"'
+    return f'polygon points="{" ".join(f"{_n(x + radius * dx)},{_n(y + radius * dy)}" for dx, dy in mark.points)}"'
+
+
 def _n(value: float) -> str:
     """At most two decimals."""
     return f"{round(value, 2) + 0.0:g}" if abs(value) < 1e4 else f"{value:.0f}"
@@ -174,12 +182,7 @@ def _element(shape: Line | Text | Dot) -> str:
     ink = shape.mark.colour
     paint = f'fill="none" stroke="{ink}" stroke-width="1.6"' if shape.mark.is_open else f'fill="{ink}"'
     title = f"<title>{escape(visible(shape.title))}</title>" if shape.title else ""
-    corners = [(x + shape.radius * dx, y + shape.radius * dy) for dx, dy in shape.mark.points]
-    geometry = (
-        f'polygon points="{" ".join(f"{_n(px)},{_n(py)}" for px, py in corners)}"'
-        if corners
-        else f'circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(shape.radius)}"'
-    )
+    geometry = mark_geometry(shape.mark, shape.radius, shape.at)
     name = geometry.partition(" ")[0]
     return f"<{geometry} {paint}{opacity}>{title}</{name}>" if title else f"<{geometry} {paint}{opacity}/>"
 

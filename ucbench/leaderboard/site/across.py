@@ -95,7 +95,7 @@ def digest(board: Board, path: str, sheets: Mapping[str, Sheet], thumbnail: tupl
         path,
         board.home,
         board.finding,
-        small_forest(lead, board.ranked) if lead else None,
+        small_forest(lead) if lead else None,
         _facts(board),
         len(board.rows),
         sum(row["status"] != "ok" for row in board.rows),

@@ -103,7 +103,7 @@ class _Pages:
     def _figures(self, place: int, setting: Setting) -> dict[str, Any]:
         return {
             "setting": setting,
-            "forest": charts.forest(setting, "../../", self.board.ranked),
+            "forest": charts.forest(setting, "../../"),
             "heat": listings.heat_table(setting, f"heat-{place}"),
             "cost": charts.tradeoff(
                 charts.protectors(setting),

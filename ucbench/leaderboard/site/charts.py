@@ -10,13 +10,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.forest import PARTS, Row
 from ucbench.leaderboard.marks import PALETTE, Mark, mark_of
 from ucbench.leaderboard.site import svg
 from ucbench.leaderboard.site.addresses import method_page
-from ucbench.leaderboard.site.data import Block, Group, Setting
+from ucbench.leaderboard.site.data import Setting
 from ucbench.leaderboard.site.table import number
-from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
+from ucbench.plugins.builtin import CLEAN
 from ucbench.results.statistics import Interval
 
 #: Dark blue to yellow, perceptually uniform and safe for colour-blind readers (some stops of cividis).
@@ -35,105 +35,57 @@ class ForestRow:
     track: Markup
     worst: str
     undefended: str
-    kind: str = ""
-    href: str = ""
+    kind: str
+    href: str
 
 
 @dataclass(frozen=True)
 class Forest:
-    """A forest plot of attacker accuracy in percent: rows in parts with a heading, over a common scale."""
+    """A forest plot of attacker accuracy in percent, over a common scale: parts with label access, heading and rows."""
 
     scale: Markup
     parts: tuple[tuple[str, str, tuple[ForestRow, ...]], ...]
 
 
-def forest(setting: Setting, root: str, ranked: Sequence[str] | None) -> Forest | None:
-    """Attacker accuracy without defense, and in the worst case as an outline; None without any.
+def forest(setting: Setting, root: str) -> Forest | None:
+    """The setting's :mod:`ucbench.leaderboard.forest` as a table; None without a row.
 
-    Vertical lines show clean accuracy and chance. References and oracles come last. Marks are grey without a passed
-    gate. The meaning of marks is that of :mod:`ucbench.leaderboard.forest_scene`.
+    Vertical lines show clean accuracy and chance. Marks have the meaning of :mod:`ucbench.leaderboard.forest_scene`.
 
     Args:
         root: path to the site's root, for links to pages of methods.
     """
-    lines = reference_lines(setting)
-    places = [place for place, _ in lines]
-    parts, references = [], {}
-    for block in setting.blocks:
-        rows = []
-        for entry in ordered(block, ranked):
-            group = block.undefended.get(entry.name)
-            row = _forest_row(entry, group, places, root, setting.passed)
-            if group is not None and group.kind:
-                references[group.label] = row
-            elif row:
-                rows.append(row)
-        parts.append((block.access, access_text(block.access), tuple(rows)))
-        for group in block.references:
-            references.setdefault(group.label, _reference_row(group, places, setting.passed))
-    parts = [part for part in parts if part[2]]
-    shown = tuple(row for row in references.values() if row)
-    if shown:
-        parts.append(("", "References and oracles, never ranked", shown))
-    return Forest(svg.scale(_PERCENT, lines), tuple(parts)) if parts else None
-
-
-def ordered(block: Block, ranked: Sequence[str] | None) -> list[Entry]:
-    """The entries by rank; without ranking, by accuracy without defense, with references last."""
-    if ranked is not None:
-        return list(block.entries)
-
-    def place(entry: Entry) -> tuple[Any, ...]:
-        group, mean = block.undefended.get(entry.name), entry.undefended.interval.mean
-        return (bool(group and group.kind), math.isnan(mean), 0.0 if math.isnan(mean) else mean, str(entry.name))
-
-    return sorted(block.entries, key=place)
-
-
-def access_text(access: str) -> str:
-    texts = {"none": "saw no labels", "names": "knew the names of classes", "full": "saw labels"}
-    return f"Poisoners that {texts[access]}"
-
-
-def reference_lines(setting: Setting) -> list[tuple[float, str]]:
-    """Clean accuracy without defense and chance, as far as they are known, with their names."""
-    named = ((setting.chance, "chance"), (setting.clean(), CLEAN))
-    return [(_rounded(value), name) for value, name in named if not math.isnan(value)]
-
-
-def _forest_row(entry: Entry, group: Group | None, lines: Sequence[float], root: str, passed: bool) -> ForestRow | None:
-    plain = entry.undefended.interval
-    if plain.n == 0 and entry.worst is None:
+    if (drawn := setting.forest) is None:
         return None
-    label = group.label if group else str(entry.named["poisoner"])
-    look = _look(str(entry.named["poisoner"]), passed)
-    drawn = []
-    if entry.worst and entry.defense != NO_DEFENSE:
-        worst = value_of(entry.worst, look._replace(is_open=True), f"{label}, worst case ({entry.defense})")
-        drawn.append(replace(worst, low=math.nan))
-    if plain.n:
-        drawn.append(value_of(plain, look, f"{label}, no defense"))
+    clean = math.nan if drawn.clean is None else drawn.clean.interval.mean
+    named = ((drawn.chance, "chance"), (clean, CLEAN))
+    lines = [(_rounded(value), name) for value, name in named if not math.isnan(value)]
+    places = [place for place, _ in lines]
+    parts = (
+        (PARTS.get(title, ""), title, tuple(_forest_row(row, setting, places, root) for row in rows))
+        for title, rows in drawn.groups.items()
+    )
+    return Forest(svg.scale(_PERCENT, lines), tuple(parts))
+
+
+def _forest_row(row: Row, setting: Setting, lines: Sequence[float], root: str) -> ForestRow:
+    entry, undefended = row.entry, row.accuracy.interval
+    assert entry is not None  # a site has the entries of its board
+    group = setting.undefended[entry.block, entry.name]
+    drawn = [value_of(undefended, row.mark, f"{row.name}, no defense")]
+    if row.worst:
+        text = f"{row.name}, worst case ({entry.defense})"
+        drawn.insert(0, replace(value_of(row.worst, row.mark._replace(is_open=True), text), low=math.nan))
     return ForestRow(
         entry.rank,
-        label,
-        svg.symbol(look),
+        row.name,
+        svg.symbol(row.mark),
         svg.track(drawn, lines, grid=_TICKS),
         number(entry.worst, 1).text,
-        number(plain, 1).text,
-        group.kind if group else "",
-        root + method_page("poisoner", group.base) if group else "",
+        number(undefended, 1).text,
+        group.kind,
+        root + method_page("poisoner", group.base),
     )
-
-
-def _reference_row(group: Group, lines: Sequence[float], passed: bool) -> ForestRow:
-    accuracy, look = group.summary.means["test_accuracy"], _look(group.base, passed)
-    track = svg.track([value_of(accuracy, look, group.label)], lines, grid=_TICKS)
-    return ForestRow("", group.label, svg.symbol(look), track, "", number(accuracy, 1).text, group.kind)
-
-
-def _look(poisoner: str, passed: bool) -> Mark:
-    look = mark_of(poisoner)
-    return look if passed else look.muted()
 
 
 def value_of(value: Interval, look: Mark, name: str) -> svg.Value:
@@ -142,9 +94,9 @@ def value_of(value: Interval, look: Mark, name: str) -> svg.Value:
     return svg.Value(mean, low, high, look, f"{name}: {number(value, 1).text} % (n = {value.n})")
 
 
-def small_forest(setting: Setting, ranked: Sequence[str] | None) -> Forest | None:
-    """The first three rows of each part of a forest plot, for a card."""
-    full = forest(setting, "", ranked)
+def small_forest(setting: Setting) -> Forest | None:
+    """The first three rows of each label access in a forest plot, for a card."""
+    full = forest(setting, "")
     if full is None:
         return None
     rows = [row for access, _, part in full.parts if access for row in part[:3]]

@@ -12,6 +12,7 @@ import pandas as pd
 from ucbench.data.budget import Budget
 from ucbench.leaderboard.entries import Entry, entries
 from ucbench.leaderboard.finding import finding
+from ucbench.leaderboard.forest import forest, settings
 from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.ranking import with_none
 from ucbench.leaderboard.site.data import ORACLE, REFERENCE, Block, Board, Group, Setting
@@ -62,7 +63,7 @@ def collect(
         tuple(lines),
         tuple(groups),
         {row["cell"]: group for group in groups for row in group.members},
-        tuple(_settings(board, groups, verdicts)),
+        tuple(_settings(table, board, groups, verdicts)),
         finding([group.summary for group in groups], board, verdicts, defenses),
         slug,
         frozenset(shortened),
@@ -121,8 +122,11 @@ def _labels(rows: Sequence[Row]) -> list[str]:
     return [label for _, label in sorted(labels.items())]
 
 
-def _settings(board: Sequence[Entry], groups: Sequence[Group], verdicts: Sequence[Gate]) -> Iterable[Setting]:
+def _settings(
+    table: pd.DataFrame, board: Sequence[Entry], groups: Sequence[Group], verdicts: Sequence[Gate]
+) -> Iterable[Setting]:
     blocks = _blocks(board, groups)
+    drawn = {values_of(setting, SETTING): setting for setting in settings(table)}
     clean = [group for group in groups if group.is_clean]
     by_setting: dict[tuple[Any, ...], list[Group]] = defaultdict(list)
     for group in groups:
@@ -138,6 +142,7 @@ def _settings(board: Sequence[Entry], groups: Sequence[Group], verdicts: Sequenc
             tuple(gate for gate in verdicts if values_of(gate.shared, SETTING) == values),
             judgement_of(verdicts, values),
             values,
+            forest(table, drawn[values], board=board, verdicts=verdicts) if values in drawn else None,
         )
 
 

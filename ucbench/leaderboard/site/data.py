@@ -14,11 +14,12 @@ import pandas as pd
 
 from ucbench.leaderboard.entries import Entry
 from ucbench.leaderboard.finding import Finding
+from ucbench.leaderboard.forest import Forest
 from ucbench.leaderboard.layout import inapplicable_text
 from ucbench.leaderboard.site.addresses import cells_page
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.plugins.grammar import base_name
-from ucbench.results.columns import EFFECTS
+from ucbench.results.columns import BLOCK, EFFECTS, ENTRY, values_of
 from ucbench.results.gate import Gate, Judgement
 from ucbench.results.records import Record
 from ucbench.results.statistics import Interval, t_interval
@@ -117,6 +118,7 @@ class Setting:
         axes: its values in words.
         judgement: of its gates.
         values: those of :data:`ucbench.results.columns.SETTING`.
+        forest: the rows of its forest plot; None where no poisoner is done without defense.
     """
 
     axes: Mapping[str, str]
@@ -125,6 +127,7 @@ class Setting:
     gates: tuple[Gate, ...]
     judgement: Judgement
     values: tuple[Any, ...]
+    forest: Forest | None
 
     @property
     def title(self) -> str:
@@ -143,6 +146,12 @@ class Setting:
     def inapplicable(self) -> str:
         """The sentence on ranked defenses that its victim cannot use; empty without any."""
         return inapplicable_text(self.blocks[0].entries).strip() if self.blocks else ""
+
+    @functools.cached_property
+    def undefended(self) -> dict[tuple[tuple[Any, ...], tuple[Any, ...]], Group]:
+        """The undefended group of each entry, by the entry's block and name."""
+        groups = [group for group in self.groups if group.axes["defense"] == NO_DEFENSE and group.summary.done]
+        return {(values_of(g.summary.shared, BLOCK), values_of(g.summary.shared, ENTRY)): g for g in groups}
 
     def clean(self, defense: str = NO_DEFENSE) -> float:
         """Mean accuracy in percent on clean images under a defense; NaN if it was not run."""

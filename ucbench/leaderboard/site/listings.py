@@ -10,7 +10,7 @@ from typing import Any
 from ucbench.leaderboard.entries import Entry
 from ucbench.leaderboard.layout import not_run
 from ucbench.leaderboard.site.addresses import cell_page, cells_page
-from ucbench.leaderboard.site.charts import fill, ordered
+from ucbench.leaderboard.site.charts import fill
 from ucbench.leaderboard.site.data import FAILED, ORACLE, REFERENCE, Block, Board, Group, Setting
 from ucbench.leaderboard.site.table import AXES, AXIS, Cell, Column, Row, Table, compact, fixed, number, single
 from ucbench.matrix.names import poisoner_text
@@ -36,7 +36,7 @@ def board_table(board: Board, name: str) -> Table:
         # One poisoner may be a reference with several surrogates or craft labels.
         references: dict[tuple[str, ...], tuple[dict[str, Cell], str]] = {}
         for block in setting.blocks:
-            for entry in ordered(block, board.ranked):
+            for entry in _ordered(block, board.ranked):
                 cells, kind = _entry_row(entry, setting, block)
                 if kind:
                     # They stand beside poisoners of any label access.
@@ -52,6 +52,18 @@ def board_table(board: Board, name: str) -> Table:
         keys.remove("deviations")
     rows = tuple(Row(tuple(cells.get(key, Cell("")) for key in keys), kind) for cells, kind in lines)
     return compact(Table(name, "All poisoners", tuple(_BOARD[key] for key in keys), rows))
+
+
+def _ordered(block: Block, ranked: Sequence[str] | None) -> list[Entry]:
+    """The entries by rank; without ranking, by accuracy without defense, with references last."""
+    if ranked is not None:
+        return list(block.entries)
+
+    def place(entry: Entry) -> tuple[Any, ...]:
+        group, mean = block.undefended.get(entry.name), entry.undefended.interval.mean
+        return (bool(group and group.kind), math.isnan(mean), 0.0 if math.isnan(mean) else mean, str(entry.name))
+
+    return sorted(block.entries, key=place)
 
 
 _HEADING = {described.name: described.heading for described in BOARD}

@@ -15,7 +15,7 @@ from html import escape
 from markupsafe import Markup
 
 from ucbench.leaderboard.marks import Mark
-from ucbench.leaderboard.scene import mark_svg
+from ucbench.leaderboard.scene import mark_geometry, mark_svg
 
 #: Radius of a mark in pixels.
 _RADIUS = 4.8
@@ -168,10 +168,8 @@ def legend(points: Iterable[Point]) -> Markup:
 
 
 def _mark(x: float, y: float, look: Mark) -> str:
-    corners = " ".join(f"{_RADIUS * dx:.2f},{_RADIUS * dy:.2f}" for dx, dy in look.points)
-    shape = f'polygon points="{corners}"' if corners else f'circle r="{_RADIUS}"'
     paint = f'class="open" stroke="{look.colour}"' if look.is_open else f'class="full" fill="{look.colour}"'
-    return f'<svg x="{x:.4g}%" y="{y:g}" class="at"><{shape} {paint}/></svg>'
+    return f'<svg x="{x:.4g}%" y="{y:g}" class="at"><{mark_geometry(look, _RADIUS)} {paint}/></svg>'
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
