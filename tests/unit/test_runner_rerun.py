@@ -31,12 +31,12 @@ class Listening:
         return getattr(self._progress, name)
 
 
-def run(tmp_path, *poisoners: str, **options):
+def run(tmp_path, *poisoners: str, out: str = "out", **options):
     registry = tiny.registry()
     session = tiny.session(tmp_path / "store")
     session.progress = Listening(session.progress)
     cells = expand(Axes(["spots"], poisoners, ["tiny"], ["original"]), registry)
-    return run_cells(cells, session, out=tmp_path / "out", **options), session.progress.said
+    return run_cells(cells, session, out=tmp_path / out, **options), session.progress.said
 
 
 def test_rerun_retries_failures_unless_only_missing_is_requested(tmp_path):
@@ -109,3 +109,24 @@ def test_rerun_failure_keeps_the_previous_record(tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
     assert run(tmp_path, "stripes")[0] == first
+
+
+def test_rerun_failure_is_written_to_a_folder_without_the_previous_record(tmp_path, monkeypatch):
+    first, _ = run(tmp_path, "stripes")
+    with monkeypatch.context() as patch:
+        patch.setattr(tiny.exploiter.TinyNet, "build", lambda *_: 1 / 0)
+        again, said = run(tmp_path, "stripes", out="new", rerun="all")
+    assert {record["status"] for record in again} == {"failed"}
+    assert not [text for text in said if "the earlier record stays" in text]
+    assert [read_record(record_path(tmp_path / "new", r["cell"])) for r in first] == again
+    assert run(tmp_path, "stripes", out="new")[0] == first
+
+
+def test_rerun_of_missing_cells_takes_a_success_from_the_store_before_a_failure(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(tiny.exploiter.TinyNet, "build", lambda *_: 1 / 0)
+        run(tmp_path, "stripes")
+    succeeded, _ = run(tmp_path, "stripes", out="other")
+    records, _ = run(tmp_path, "stripes", rerun="missing")
+    assert records == succeeded
+    assert [read_record(record_path(tmp_path / "out", r["cell"])) for r in records] == records

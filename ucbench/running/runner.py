@@ -78,7 +78,9 @@ def run_cells(
         if record["status"] == "ok" and out is not None and rerun != "all":  # which takes nothing from before
             record = with_recorded_metrics(record, task, session, out)
         records[task.key] = record
-        if record["status"] != "ok" and (task.key in before or succeeded(task, session, out)):
+        failed = record["status"] != "ok"
+        # The store's record stays in any case; a folder that lacks it gets the failure.
+        if failed and (task.key in before if out is None else succeeded(task, session, out)):
             session.progress.say(f"{title(task.cell)}: the earlier record stays.")
         elif out is not None:
             write_record(out, record)

@@ -126,7 +126,7 @@ def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool
 
     A cell without a value for a requested metric is not done, nor is one whose file is not its record, of which this
     warns. Several requests can have one key (the same images by two names); the record gets the names of this request.
-    With ``failed_too``, a failure in the result folder counts as done.
+    With ``failed_too``, a failure in the result folder counts as done where nothing else does.
     """
     cell, key = task.cell, task.key
     records = []
@@ -138,8 +138,6 @@ def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool
 
     if written is not None and written["status"] == "ok":
         records.append(written)
-    elif written is not None and failed_too:
-        return result(written)
     stored = session.store.get("cell", key)
     if stored is not None:
         records.append(dict(stored.meta))
@@ -147,6 +145,8 @@ def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool
         complete = with_metrics(record, cell, key, session)
         if complete is not None:
             return result(complete)
+    if failed_too and written is not None and written["status"] != "ok":
+        return result(written)
     return None
 
 
