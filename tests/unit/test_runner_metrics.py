@@ -6,6 +6,7 @@ import csv
 
 import pytest
 import tiny_components as tiny
+import torch
 
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.results.records import read_records
@@ -121,6 +122,43 @@ def test_metric_that_fails_leaves_the_training_in_the_store(tmp_path):
     assert {record["status"] for record in run(tmp_path, "change")} == {"ok"}
     assert tiny.work_done()["train TinyNet"] == 3
     assert tiny.work_done()["measure change"] == 3
+
+
+def overwrite(metric, context):
+    torch.from_numpy(context.source.images).fill_(0)
+    return {"mean": 1.0}
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+@pytest.mark.parametrize("later", [False, True], ids=["with-the-training", "later"])
+def test_metric_that_writes_into_its_inputs_fails_alone(tmp_path, monkeypatch, later):
+    registry = tiny.registry()
+    request = {"datasets": ["spots"], "victims": ["tiny"], "labelings": ["original"]}
+    session = tiny.session(tmp_path / "one", registry)
+
+    def run_here(poisoner: str, *metrics: str) -> list[dict]:
+        return run_cells(expand(Axes(poisoners=[poisoner], metrics=metrics, **request), registry), session)
+
+    if later:
+        run_here("stripes")
+    with monkeypatch.context() as patch:
+        patch.setattr(tiny.exploiter.Change, "compute", overwrite)
+        patch.setattr(tiny.exploiter.NoNumber, "compute", lambda self, context: {"value": mean(context)})
+        failed = run_here("stripes", "change", "no-number")
+        assert {record["error"]["text"] for record in failed} == {
+            "Metric change modified its input images or labels. Work on a copy of them."
+        }
+        assert tiny.work_done()["train TinyNet"] == 3
+        # The metric beside it did not measure the images as they were left.
+        assert [record["metrics"]["no-number.value"] for record in run_here("stripes", "no-number")] == [
+            record["metrics"]["no-number.value"] for record in run(tmp_path / "two", "no-number")
+        ]
+    done = run_here("badge")
+    assert done[-1]["metrics"] == run(tmp_path / "two", poisoners=["badge"])[-1]["metrics"]
+
+
+def mean(context) -> float:
+    return float(context.published.images.mean())
 
 
 def test_metric_that_fails_later_replaces_no_record_of_success(tmp_path):

@@ -77,7 +77,7 @@ def evaluate(
     exploit_started = time.perf_counter()
     data = session.data(cell)
     inputs = [data.train, data.test, *([data.trusted] if data.trusted else [])]
-    with deterministic(session.numerics), session.unmodified("A labeling, defense, victim or metric", *inputs):
+    with deterministic(session.numerics), session.unmodified("A labeling, defense or victim", *inputs):
         run = DefenseRun(session.engine, ("train", cell.train_seed), session.progress)
         pipeline = pipeline_of(cell.defense)
         with session.progress.stage("labeling and preparing"):
@@ -107,8 +107,9 @@ def evaluate(
             budget = dict(release.meta["measured"]) if release else {}
             history = list(trained.history)
             training = training_of({"metrics": metrics, "history": history, "budget": budget})
-            wanted = requested(training) if callable(requested) else requested
-            values, metric_error = _measure_apart(wanted, sets, cell, session, trained)
+    wanted = requested(training) if callable(requested) else requested
+    with deterministic(session.numerics):
+        values, metric_error = _measure_apart(wanted, sets, cell, session, trained)
     session.timings.remember(training_work(cell, len(data.train), data.train.size, session.numerics), seconds)
     body = {
         "metrics": metrics,

@@ -35,7 +35,14 @@ def measure_sets(
     session: Session,
     trained: TrainedVictim | None,
 ) -> MetricValues:
-    """Values of each metric, by its reference; ``trained`` is None where none of them reads the victim."""
+    """Values of each metric, by its reference; ``trained`` is None where none of them reads the victim.
+
+    Raises:
+        ContractError: if a metric writes into the images or labels, or returned what :func:`_checked` refuses. Later
+            metrics of the same ``sets`` fail too.
+    """
+    # All of them, also for a metric that reads one: they share arrays with each other and with the data set.
+    inputs = [images for images in (sets.source, sets.train, sets.test, sets.perturbed_test) if images is not None]
     available: dict[str, Any] = {
         "source": sets.source,
         "published": sets.train,
@@ -49,7 +56,8 @@ def measure_sets(
     for metric in requested:
         run = Run(session.engine, (f"metric {metric}", cell.train_seed), session.progress)
         context = MetricContext(run, **{name: available[name] for name in metric.spec.reads})
-        with guarded(f"Metric {metric}", run.seed("global")):
+        who = f"Metric {metric}"
+        with session.unmodified(who, *inputs), guarded(who, run.seed("global")):
             values[str(metric)] = _checked(metric, metric.build().compute(context))
     return values
 
