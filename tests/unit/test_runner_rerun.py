@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import tiny_components as tiny
+from filelock import Timeout
 
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.results.records import read_record, record_path, write_record
+from ucbench.running import compute
+from ucbench.running.metric_values import metric_key, training_of
 from ucbench.running.runner import run_cells
+from ucbench.running.tasks import task_of
+from ucbench.store.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -130,3 +138,43 @@ def test_rerun_of_missing_cells_takes_a_success_from_the_store_before_a_failure(
     records, _ = run(tmp_path, "stripes", rerun="missing")
     assert records == succeeded
     assert [read_record(record_path(tmp_path / "out", r["cell"])) for r in records] == records
+
+
+def test_every_training_of_a_cell_holds_its_lock(tmp_path, monkeypatch):
+    registry = tiny.registry()
+    session, evaluate, trained = tiny.session(tmp_path, registry), compute.evaluate, []
+
+    def locked(cell, *given):
+        trained.append(cell)
+        with pytest.raises(Timeout):
+            session.store.lock("cell", task_of(cell, session).key).acquire(blocking=False)
+        return evaluate(cell, *given)
+
+    monkeypatch.setattr(compute, "evaluate", locked)
+    for metrics, rerun in (((), "failed"), (("sharpness",), "failed"), ((), "all")):
+        (*_, cell) = expand(Axes(["spots"], ["stripes"], ["tiny"], ["original"], metrics=metrics), registry)
+        assert run_cells([cell], session, rerun=rerun)[0]["status"] == "ok"
+    assert len(trained) == 3
+
+
+def test_metric_that_another_process_measures_is_waited_for(tmp_path):
+    registry, began = tiny.registry(), threading.Event()
+
+    @contextmanager
+    def waiting(text):
+        began.set()
+        yield
+
+    (*_, cell) = expand(Axes(["spots"], ["stripes"], ["tiny"], ["original"], metrics=["sharpness"]), registry)
+    (plain,) = run_cells([replace(cell, metrics=())], tiny.session(tmp_path, registry))
+    session, records = tiny.session(tmp_path, registry), []
+    session.store = Store(tmp_path, waiting)
+    with session.store.lock("cell", plain["cell"]):
+        thread = threading.Thread(target=lambda: records.extend(run_cells([cell], session)))
+        thread.start()
+        assert began.wait(60)
+        meta = {"values": {"share": 12.5}, "training": training_of(plain)}
+        session.store.put("metric", metric_key(plain["cell"], cell.metrics[0]), {}, meta)
+    thread.join(60)
+    assert records[0]["metrics"]["sharpness.share"] == 12.5
+    assert tiny.work_done()["train TinyNet"] == 1

@@ -31,7 +31,7 @@ def craft(task: Task, session: Session) -> None:
 
 
 def compute(task: Task, session: Session) -> Record:
-    """Compute the cell under its lock, so that a second process waits for it instead of repeating it.
+    """Compute the cell, or what is requested of it, under its lock: a second process waits instead of repeating it.
 
     If the store fails once the cell is measured, the record has the entry :data:`UNSTORED`, with which the run ends
     after it has written the record.
@@ -62,34 +62,34 @@ def compute(task: Task, session: Session) -> Record:
         _store(result.metric_values, trained, cell, key, session)
         return trained
 
-    def first() -> Record:
-        return train(cell.metrics, epoch_observer(task, session))
-
-    def anew(record: Record) -> Record:
+    def stored(record: Record) -> Record:
         session.store.discard("cell", key)
         return dict(session.store.put("cell", key, {}, record).meta)
 
     try:
-        if task.force:
-            record = anew(first())
-        else:
-            record = dict(session.store.get_or_make("cell", key, lambda: ({}, first()))[0].meta)
-        if metric_error is not None:  # the cell is stored: without the metric, it needs no training
-            raise metric_error
-        # The cell may be older than the request for a metric.
-        missing = [metric for metric in cell.metrics if stored_values(record, metric_key(key, metric), session) is None]
-        values = measure(cell, session, missing) if missing else {}
-        if values is not None:
-            _store(values, record, cell, key, session)
-        else:
-            training = training_of(record)
-            again = train(lambda now: missing if now == training else cell.metrics, None)
-            if metric_error is not None:
+        with session.store.making("cell", key):
+            earlier = None if task.force else session.store.get("cell", key)
+            if earlier is not None:
+                record = dict(earlier.meta)
+            else:
+                record = stored(train(cell.metrics, epoch_observer(task, session)))
+            if metric_error is not None:  # the cell is stored: without the metric, it needs no training
                 raise metric_error
-            if training_of(again) != training:  # other hardware or libraries: what was measured before is of another
-                session.progress.say(f"{title(cell)}: trained again for a metric, with other results than before.")
-                record = anew(again)
-        complete = with_metrics(record, cell, key, session)
+            # The cell may be older than the request for a metric.
+            missing = [part for part in cell.metrics if stored_values(record, metric_key(key, part), session) is None]
+            values = measure(cell, session, missing) if missing else {}
+            if values is not None:
+                _store(values, record, cell, key, session)
+            else:
+                training = training_of(record)
+                again = train(lambda now: missing if now == training else cell.metrics, None)
+                if metric_error is not None:
+                    raise metric_error
+                if training_of(again) != training:  # other hardware or libraries: what was measured is of another
+                    text = f"{title(cell)}: trained again for a metric, with other results than before."
+                    session.progress.say(text)
+                    record = stored(again)
+            complete = with_metrics(record, cell, key, session)
         assert complete is not None
         return {**complete, "request": cell.describe()}
     except StoreError as error:

@@ -113,7 +113,7 @@ class Store:
         stored = self.get(kind, key)
         if stored is not None:
             return stored, False
-        with self._locked(kind, key):
+        with self.making(kind, key):
             stored = self.get(kind, key)
             if stored is not None:
                 return stored, False
@@ -151,7 +151,14 @@ class Store:
         return lock_at(self.root / "locks" / f"{kind}-{key}.lock", self.root / DRAFTS)
 
     @contextmanager
-    def _locked(self, kind: str, key: str) -> Iterator[None]:
+    def making(self, kind: str, key: str) -> Iterator[None]:
+        """Within the block, no other process makes this object by this or :meth:`get_or_make`, which then wait.
+
+        Not to be entered again within itself. Whoever holds several enters them in the order cell, release, others.
+
+        Raises:
+            StoreError: if the store cannot be written.
+        """
         with reporting(self._path(kind, key), "UCBENCH_HOME"):
             lock = self.lock(kind, key)
             holder = Path(lock.lock_file).with_suffix(".holder")
