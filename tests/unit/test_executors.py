@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import disturbing_components as disturbing
@@ -190,6 +191,52 @@ def test_wait_clock_counts_waits_only():
         assert clock.seconds() < clock.seconds()
     waited = clock.seconds()
     assert clock.seconds() == waited > 0
+
+
+class Shared:
+    """Two numbers in memory; ``then`` is called once, after the access of this number."""
+
+    def __init__(self, access: int, then: Callable[[], None]) -> None:
+        self._numbers, self._access, self._then = [0.0, 0.0], access, then
+
+    def __getitem__(self, place: int) -> float:
+        number = self._numbers[place]
+        self._accessed()
+        return number
+
+    def __setitem__(self, place: int, number: float) -> None:
+        self._numbers[place] = number
+        self._accessed()
+
+    def _accessed(self) -> None:
+        self._access -= 1
+        if self._access == 0:
+            self._then()
+
+
+@pytest.mark.parametrize("access", range(2, 6))
+def test_wait_clock_counts_a_wait_whenever_it_is_read_at_its_end(monkeypatch, access):
+    """The wait begins with the first access of shared memory, and ends with four more."""
+    now, seen = [100.0], []
+    monkeypatch.setattr("ucbench.running.executors.process.monotonic", lambda: now[0])
+    clock = WaitClock(multiprocessing.get_context("spawn"))
+    clock._values = Shared(access, lambda: seen.append(clock.seconds()))
+    with clock.running("Waiting."):
+        now[0] += 5
+    assert clock.seconds() == 5
+    assert seen[0] >= 5
+
+
+def test_wait_clock_counts_a_wait_that_ends_while_it_is_read(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("ucbench.running.executors.process.monotonic", lambda: now[0])
+    clock = WaitClock(multiprocessing.get_context("spawn"))
+    wait = clock.running("Waiting.")
+    clock._values = Shared(2, lambda: wait.__exit__(None, None, None))
+    wait.__enter__()
+    now[0] += 5
+    assert clock.seconds() >= 5
+    assert clock.seconds() == 5
 
 
 def test_component_that_forks_leaves_every_answer_to_its_own_job(disturbed, tmp_path):

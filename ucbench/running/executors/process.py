@@ -83,11 +83,13 @@ class WaitClock:
         try:
             yield
         finally:
-            began, self._values[1] = self._values[1], 0.0
-            self._values[0] += monotonic() - began
+            # In this order, and read in the other: at no instant is the wait counted nowhere, at one perhaps twice.
+            self._values[0] += monotonic() - self._values[1]
+            self._values[1] = 0.0
 
     def seconds(self) -> float:
-        earlier, began = self._values
+        began = self._values[1]
+        earlier = self._values[0]
         return float(earlier + (monotonic() - began if began else 0.0))
 
 
