@@ -44,6 +44,20 @@ def test_timings_skip_damaged_lines(tmp_path):
     assert len(Timings(tmp_path)._seconds["craft"]) == 3
 
 
+def test_timings_file_that_has_grown_keeps_the_lines_that_count(tmp_path):
+    book = Timings(tmp_path)
+    for seconds in range(30 * REMEMBERED):
+        book.remember("craft", seconds)
+    book.remember("other", 2.5)
+    again = Timings(tmp_path)
+    lines = (tmp_path / "timings.jsonl").read_text().splitlines()
+    assert len(lines) == REMEMBERED + 1
+    assert again._seconds == book._seconds == Timings(tmp_path)._seconds
+    again.remember("other", 3.5)
+    assert len(Timings(tmp_path)._seconds["other"]) == 2
+    assert (tmp_path / "timings.jsonl").read_text().splitlines()[:-1] == lines
+
+
 def test_timing_stays_in_memory_when_the_store_is_unwritable(tmp_path):
     book = Timings(tmp_path / "absent")
     book.remember("craft", 3.0)

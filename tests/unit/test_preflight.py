@@ -165,6 +165,9 @@ def test_file_system_without_locks_gets_files_as_locks_and_a_warning(tmp_path, m
     store = Store(tmp_path)
     assert isinstance(store.lock("release", "ab"), SoftFileLock)
     assert store.get_or_make("release", "ab", lambda: ({}, {"made": 1}))[0].meta == {"made": 1}
+    with pytest.raises(ZeroDivisionError) as caught:
+        store.get_or_make("release", "cd", lambda: 1 / 0)
+    assert caught.value.__context__ is None
     assert not list((tmp_path / "locks").iterdir())
 
 

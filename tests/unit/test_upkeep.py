@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import Timeout
 
 from ucbench.store.gc import Entry, entries, remove, sweep, unused, verify
 from ucbench.store.keys import key
@@ -84,6 +86,33 @@ def test_gc_keeps_an_object_in_the_making(store):
         count, _ = remove(store, chosen)
     assert count == 2
     assert names(store) == ["a"]
+
+
+def test_gc_removes_lock_files_once_nobody_holds_one(store):
+    locks = store.root / "locks"
+    remove(store, list(entries(store)))
+    with store.making("release", key("release", "d")):
+        sweep(store)
+        with pytest.raises(Timeout):
+            store.lock("release", key("release", "d")).acquire(blocking=False)
+    assert len(list(locks.iterdir())) == 4
+    (locks / "killed.holder").touch()
+    sweep(store)
+    assert not list(locks.iterdir())
+    assert store.get_or_make("release", key("release", "d"), lambda: ({}, {"name": "d"}))[1]
+
+
+def test_gc_keeps_files_that_stand_for_locks(store, monkeypatch):
+    monkeypatch.setattr("ucbench.store.files.fcntl.flock", refuse)
+    with store.making("release", key("release", "d")):
+        before = sorted((store.root / "locks").iterdir())
+        sweep(store)
+        assert sorted((store.root / "locks").iterdir()) == before
+    assert {path.suffix for path in before} == {".soft", ".holder"}
+
+
+def refuse(*_: object) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
 
 
 def test_gc_removes_old_leftovers_only(store):

@@ -118,10 +118,10 @@ def locked(path: Path, *, shared: bool = True) -> Iterator[bool]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = True
         except OSError:  # somebody else has it, or there are no locks here
-            yield False
-        else:
-            yield True
+            held = False
+        yield held  # not in the handler, whose error would be the context of those in the block
     finally:
         os.close(descriptor)
 

@@ -13,9 +13,9 @@ from filelock import Timeout
 
 from ucbench.errors import UsageError, did_you_mean
 from ucbench.store import files
-from ucbench.store.files import ABANDONED, reporting
+from ucbench.store.files import ABANDONED, locked, reporting
 from ucbench.store.keys import KINDS
-from ucbench.store.store import DRAFTS, Store
+from ucbench.store.store import DRAFTS, LOCKS, Store
 
 
 @dataclass(frozen=True)
@@ -82,18 +82,24 @@ def remove(store: Store, objects: Iterable[Entry]) -> tuple[int, int]:
     count = size = 0
     for entry in objects:
         with reporting(store.root, "UCBENCH_HOME"):
-            try:
-                lock = store.lock(entry.kind, entry.key).acquire(blocking=False)
-            except Timeout:
-                continue
-            with lock:
-                store.discard(entry.kind, entry.key)
+            lock = store.lock(entry.kind, entry.key)
+            with locked(store.root / LOCKS):
+                try:
+                    held = lock.acquire(blocking=False)
+                except Timeout:
+                    continue
+                with held:
+                    store.discard(entry.kind, entry.key)
         count, size = count + 1, size + entry.bytes
     return count, size
 
 
 def sweep(store: Store) -> int:
-    """Remove quarantined objects, and drafts and checkpoints untouched for a day; return the bytes removed."""
+    """Remove quarantined objects, drafts and checkpoints untouched for a day, and lock files while nobody holds one.
+
+    Returns:
+        The bytes removed.
+    """
     paths = [*_old(store.root / "quarantine", 0.0), *_old(store.root / DRAFTS, ABANDONED)]
     paths += _old(store.root / "checkpoints", ABANDONED)
     size = 0
@@ -106,6 +112,11 @@ def sweep(store: Store) -> int:
             continue
         size += freed
         files.remove(trash)
+    # Alone, since a process that waits would get the lock of a removed file beside another with that of a new one.
+    with suppress(OSError), locked(store.root / LOCKS, shared=False) as alone:
+        for path in sorted((store.root / LOCKS).iterdir()) if alone else ():
+            if path.suffix in (".lock", ".holder"):
+                files.remove(path)
     return size
 
 

@@ -11,7 +11,7 @@ import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: The folder of drafts, in which every run removes what an earlier one left.
 DRAFTS = "tmp"
+#: The folder of lock files; who holds one shares a lock of the folder, without which they are removed.
+LOCKS = "locks"
 #: Seconds after which waiting for another process is worth a word.
 _PATIENCE = 1.0
 
@@ -141,14 +143,14 @@ class Store:
         return self.root / "checkpoints" / f"{kind}-{key}.npz"
 
     def lock(self, kind: str, key: str) -> BaseFileLock:
-        """The lock that a process holds while it makes this object.
+        """The lock that a process holds while it makes this object, together with a shared one of :data:`LOCKS`.
 
         Raises:
             OSError: if the store cannot be written.
         """
-        for name in ("locks", DRAFTS):
+        for name in (LOCKS, DRAFTS):
             (self.root / name).mkdir(parents=True, exist_ok=True)
-        return lock_at(self.root / "locks" / f"{kind}-{key}.lock", self.root / DRAFTS)
+        return lock_at(self.root / LOCKS / f"{kind}-{key}.lock", self.root / DRAFTS)
 
     @contextmanager
     def making(self, kind: str, key: str) -> Iterator[None]:
@@ -159,19 +161,19 @@ class Store:
         Raises:
             StoreError: if the store cannot be written.
         """
-        with reporting(self._path(kind, key), "UCBENCH_HOME"):
-            lock = self.lock(kind, key)
-            holder = Path(lock.lock_file).with_suffix(".holder")
-            try:
-                lock.acquire(timeout=_PATIENCE)
-            except Timeout:
-                with self._waiting(f"Waiting for {holder_text(holder)}, which makes the same {kind}."):
-                    lock.acquire()
-        try:
-            with holding(holder):
-                yield
-        finally:
-            lock.release()
+        with ExitStack() as held:
+            with reporting(self._path(kind, key), "UCBENCH_HOME"):
+                lock = self.lock(kind, key)
+                held.enter_context(locked(self.root / LOCKS))
+                holder = Path(lock.lock_file).with_suffix(".holder")
+                try:
+                    lock.acquire(timeout=_PATIENCE)
+                except Timeout:
+                    with self._waiting(f"Waiting for {holder_text(holder)}, which makes the same {kind}."):
+                        lock.acquire()
+                held.callback(lock.release)
+            held.enter_context(holding(holder))
+            yield
 
     @contextmanager
     def _draft(self) -> Iterator[Path]:
