@@ -19,7 +19,7 @@ from ucbench.crafting.craft import craft_release, perturb_unseen
 from ucbench.crafting.poisoner import Perturbation
 from ucbench.crafting.surrogate import open_pretrained, open_surrogate
 from ucbench.data.budget import sizes
-from ucbench.errors import UsageError
+from ucbench.errors import ContractError, UsageError
 from ucbench.exploit.defend import prepare
 from ucbench.exploit.labels import label
 from ucbench.matrix.cell import Cell
@@ -328,6 +328,29 @@ def test_labels_of_a_model_are_read_again_where_anything_that_decides_them_diffe
 def test_labeling_raises_without_pretrained_weights(session, model, text):
     with pytest.raises(UsageError, match=text):
         labels_of(cell(labelings=[f"seen:model={model}"]), session)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda published, test: (test, published), "other published images than it got"),
+        (lambda published, test: (published, test.subset(np.arange(len(test))[::-1])), "other test images"),
+        (
+            lambda published, test: (published, test.with_labels(test.known_labels, ("a", "b", "c"))),
+            "different classes",
+        ),
+        (lambda published, test: published, "a pair of ImageSet"),
+    ],
+    ids=["other images", "other order", "other classes", "one set"],
+)
+@pytest.mark.parametrize("labeling", ["seen", "original"])
+def test_labels_of_other_images_or_classes_are_refused(session, monkeypatch, labeling, change, text):
+    chosen = cell(labelings=[labeling])
+    kind = type(chosen.labeling.build())
+    apply = kind.apply
+    monkeypatch.setattr(kind, "apply", lambda self, *given: change(*apply(self, *given)))
+    with pytest.raises(ContractError, match=f"Labeling {labeling}.*{text}"):
+        labels_of(chosen, session)
 
 
 def test_release_is_prepared_once_for_all_trainings(tmp_path, session):
