@@ -130,6 +130,17 @@ class TestThrough:
             assert torch.equal(DefensePipeline([("matrix", Matrix())]).at_test(x), x)
 
 
+def test_pipeline_refuses_a_defense_without_any_stage():
+    """Else it would look like one that does not help."""
+
+    class Misspelt:
+        def augmnt(self, x, run, generator):
+            return x
+
+    with pytest.raises(UsageError, match="typo does nothing: its class has none of the methods prepare, augment"):
+        DefensePipeline([("typo", Misspelt())])
+
+
 def test_pipeline_makes_soft_targets_only_when_a_defense_reads_them():
     class Blur:
         def augment(self, x, run, generator):

@@ -72,6 +72,10 @@ class DefenseRun(Run):
         return self._leaked
 
 
+#: The methods of a :class:`Defense`.
+_STAGES = ("prepare", "augment", "mix", "loss", "rates", "at_test", "select")
+
+
 @runtime_checkable
 class Defense(Protocol):
     """``Class(params)`` with any of these methods. Stages run in this order, parts of a stage in the pipeline's order.
@@ -102,12 +106,15 @@ class DefensePipeline(TrainingHooks):
         parts: ``(name, component)`` pairs; see :class:`Defense`.
 
     Raises:
-        UsageError: if two parts define ``loss``, or ``select``; the text names both.
+        UsageError: if two parts define ``loss``, or ``select``, or one defines no stage; the text names them.
     """
 
     def __init__(self, parts: Sequence[tuple[str, Any]] = ()) -> None:
         self._parts = tuple(parts)
         self._attacked = self._blocked = 0
+        for name, part in parts:
+            if not any(hasattr(part, stage) for stage in _STAGES):
+                raise UsageError(f"{name} does nothing: its class has none of the methods {', '.join(_STAGES)}.")
         for method, action in (("loss", "replace the loss"), ("select", "select the epoch")):
             owners = [name for name, _ in self._having(method)]
             if len(owners) > 1:
