@@ -167,3 +167,8 @@ def test_deterministic_sets_what_a_caller_may_have_changed():
         assert torch.get_default_dtype() == torch.float64
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_note_that_is_no_json_is_refused_by_name():
+    with pytest.raises(ContractError, match=r"Note 'losses': value\[1\] is nan"):
+        make_run().note("losses", [1.0, float("nan")])

@@ -31,7 +31,7 @@ class Clusters:
 
 
 def extract_features(surrogate: Surrogate, images: ImageSet, device: torch.device, batch: int = 250) -> torch.Tensor:
-    """Features float32 ``[N, D]`` of all images, on the CPU."""
+    """Features float32 ``[N, D]`` of all images of the set, on the CPU."""
     return torch.cat([features.float().cpu() for features in _batched(surrogate.features, images, device, batch)])
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ucbench.errors import ContractError
 from ucbench.store.keys import canonical, derive_seed
 
 if TYPE_CHECKING:
@@ -59,9 +60,12 @@ class Run:
         """Put a diagnostic into the record.
 
         Raises:
-            ContractError: if ``value`` is not JSON (numbers, text, lists, mappings).
+            ContractError: if ``value`` is not JSON (finite numbers, text, lists, mappings).
         """
-        canonical(value)  # fails here, where the traceback shows the component
+        try:
+            canonical(value)  # fails here, where the traceback shows the component
+        except ContractError as error:
+            raise ContractError(f"Note {name!r}: {error}") from None
         self.notes[name] = value
 
     def warn(self, text: str) -> None:
