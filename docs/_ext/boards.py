@@ -4,7 +4,7 @@ Replaces markers in a page. ``<!-- board photos-core/v1 -->`` becomes a table of
 every poisoner, with the half-width of its 95 % t interval over crafts, or with both values of two crafts.
 ``<!-- mean photos-core/v1 uc -->`` becomes one of these means; a poisoner that was given other labels than the original
 ones is written ``rand-class|clusters:k=10``, one under a defense ``uc|jpeg``. Where a board has several victims, radii,
-presets or surrogates (or models of its craft labels), they follow: ``uc|airbench@small|8|standard|openclip:RN50``.
+labelings, presets or surrogates (or models of its craft labels), they follow: ``uc|airbench@small|8|openclip:RN50``.
 Within a table, Markdown wants bars escaped: ``uc\\|jpeg``.
 ``<!-- across victim fast-surrogates/v1 -->`` becomes a table of the means by poisoner and victim, and of the gate's
 verdicts; likewise for other axes. ``<!-- orders airbench@small fast-surrogates/v1 -->`` becomes a table of how far the
@@ -135,10 +135,11 @@ def _in_one_line(summary: Summary) -> str:
 
 
 def _is_named(summary: Summary, asked: set[str]) -> bool:
-    """Whether ``asked`` has all that names the row, and nothing else but its victim, radius, preset and network."""
+    """Whether ``asked`` has all that names the row, and nothing else but its setting, preset and network."""
     shared = summary.shared
     needed = {*name(summary).split("|"), str(shared["defense"])} - {NO_DEFENSE}
-    optional = {str(shared["victim"]), f"{shared['epsilon'] or 0:g}", str(shared["preset"]), _source(shared)}
+    setting = {str(shared["victim"]), f"{shared['epsilon'] or 0:g}", str(shared["labeling"])}
+    optional = setting | {str(shared["preset"]), _source(shared)}
     return needed <= asked <= needed | optional
 
 
