@@ -38,6 +38,8 @@ from ucbench.results.records import read_records
 from ucbench.results.summary import Summary, summarise
 from ucbench.results.table import Row, rows
 
+#: Before the model in craft labels.
+_MODEL = re.compile("[:,]model=")
 BOARD = re.compile(r"<!-- board (?P<board>[a-z0-9-]+/v\d+) -->")
 MEAN = re.compile(r"<!-- mean (?P<board>[a-z0-9-]+/v\d+) (?P<poisoner>[^ ]+) -->")
 ACROSS = re.compile(r"<!-- across (?P<axis>[a-z_]+) (?P<board>[a-z0-9-]+/v\d+) -->")
@@ -67,7 +69,7 @@ def name(summary: Summary) -> str:
 def _given(shared: Row) -> str:
     """The labels a poisoner was given, if not the original ones, without the model behind them."""
     labels = str(shared["craft_labels"])
-    return labels.partition(",model=")[0] if labels.startswith(("clusters", "predicted")) else ""
+    return _MODEL.split(labels)[0] if labels.startswith(("clusters", "predicted")) else ""
 
 
 def named(summary: Summary) -> str:
@@ -145,7 +147,8 @@ def _is_named(summary: Summary, asked: set[str]) -> bool:
 
 def _source(shared: Row) -> str:
     """The network behind a release: the poisoner's surrogate, or the model that labelled the images for it."""
-    return str(shared["craft_labels"]).partition(",model=")[2].strip("\"'") or str(shared["surrogate"])
+    _, *model = _MODEL.split(str(shared["craft_labels"]))
+    return model[0].strip("\"'") if model else str(shared["surrogate"])
 
 
 def board_table(board: str) -> str:
