@@ -41,9 +41,12 @@ def official() -> str:
         f"{machine['processor']} ({', '.join(map(code, flags))}), {machine['threads']} threads, torch"
         f" {machine['versions']['torch']}; ours in {machine['dtype']}, theirs in float32. Images of"
         f" {records[0]['sizes']['side']} pixels; ResNet-18 of the width given, 64 in the literature. The best of the"
-        " repeats of each side, in turn."
+        " repeats of each side, in turn. *Peak*: operations a second of a large product of matrices in our precision."
     )
-    header = ["what", "width", "official, images/s", "ours, images/s", "ratio", "goal", "largest difference"]
+    header = [
+        "what", "width", "official, images/s", "ours, images/s", "ratio", "goal", "ours, % of peak", "ratio at peak",
+        "largest difference",
+    ]  # fmt: skip
     _, _, other = _effect()
     rows = [
         line(row, record["sizes"]["width"], other if row["subject"] == "uc" else None)
@@ -76,7 +79,9 @@ def line(row: dict[str, Any], width: int, other: float | None = None) -> list[st
     least = "at least " if notes.get("at_least") else ""
     # The network of UC is no ResNet-18.
     shown = "" if row["subject"].startswith("uc") else str(width)
-    return [row["title"], shown, *speeds, f"{least}{row['ratio']:.2f}", goal, difference]
+    share = notes.get("share_of_matmul_peak")
+    peak = [f"{100 * share:.0f}", f"{row['ratio'] / share:.1f}"] if share else ["", ""]
+    return [row["title"], shown, *speeds, f"{least}{row['ratio']:.2f}", goal, *peak, difference]
 
 
 def _is_open(row: dict[str, Any], other: float | None) -> bool:

@@ -65,6 +65,27 @@ def test_compare_sides_do_equal_updates_and_images(reported):
     assert {"victim", "uc-steps", "eminn", "mi-ue", "adv-poison", "adversarial"} <= set(trained)
 
 
+def test_passes_count_the_products_of_a_linear_layer(compare):
+    from subjects.peak import Passes
+
+    network, batch = torch.nn.Linear(30, 10, bias=False), torch.zeros(4, 30)
+    forward = 2 * 30 * 10
+    assert Passes(predicted=3).operations(network, batch) == 3 * forward
+    assert Passes(attacked=3).operations(network, batch) == 3 * 2 * forward
+    assert Passes(trained=3).operations(network, batch) == 3 * 2 * forward
+    deep = torch.nn.Sequential(network, torch.nn.ReLU(), torch.nn.Linear(10, 10, bias=False))
+    # The first layer's gradient of the images is not needed to train, that of the weights not to attack.
+    assert Passes(trained=1).operations(deep, batch) == 2 * forward + 3 * 2 * 10 * 10
+    assert Passes(attacked=1).operations(deep, batch) == 2 * forward + 2 * 2 * 10 * 10
+
+
+def test_compare_steps_of_the_resnet_stand_beside_the_peak(reported):
+    beside = {
+        name for name, row in reported[1].items() if "share_of_matmul_peak" in row.get("ucbench", {}).get("notes", {})
+    }
+    assert beside == {"victim", "evaluation", "adversarial", "eminn", "mi-ue", "adv-poison"}
+
+
 def test_compare_row_holds_the_values_of_the_table(compare, reported):
     for name, row in reported[1].items():
         if isinstance(compare.SUBJECTS[name], compare.Figure):

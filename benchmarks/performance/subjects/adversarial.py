@@ -12,6 +12,7 @@ from plain import images as plain_images
 from plain import training as plain_training
 
 from subjects.base import EPSILON, Evidence, Measured, Side, array, network, synthetic_images, victim
+from subjects.peak import Passes
 from subjects.victim import PADDING_SHARE, sample
 from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import installed
@@ -61,8 +62,9 @@ class Fast(_Data):
         result = self.engine.fit(
             network(sizes), self.train, victim(sizes).recipe, seed=0, run=run, defenses=pipeline, progress=steps.append
         )
-        passes = sizes.attack_steps + 1
-        return Measured(result.seconds, len(self.train) * passes, sum(steps) * passes)
+        passes, images = sizes.attack_steps + 1, len(self.train)
+        notes = self.beside_peak(Passes(trained=images, attacked=images * sizes.attack_steps), result.seconds)
+        return Measured(result.seconds, images * passes, sum(steps) * passes, notes)
 
 
 class Plain(_Data):

@@ -22,6 +22,7 @@ from subjects.base import (
     network,
     synthetic_images,
 )
+from subjects.peak import Passes
 from subjects.victim import sample
 from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import installed
@@ -81,7 +82,9 @@ class Fast(_Data):
         watch = Stopwatch(self, start=1, stop=steps)
         run = crafting(self, watch, self._surrogate())
         installed().resolve("poisoner", reference).build().craft(self.train, run)
-        return Measured(watch.seconds, len(self.train) * sizes.attack_steps, sizes.attack_steps)
+        images = len(self.train) * sizes.attack_steps
+        notes = self.beside_peak(Passes(attacked=images), watch.seconds)
+        return Measured(watch.seconds, images, sizes.attack_steps, notes)
 
 
 class Plain(_Data):

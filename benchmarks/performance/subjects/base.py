@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from subjects.peak import Passes, measured_peak, notes
 from ucbench.crafting.poisoner import CraftRun
 from ucbench.crafting.surrogate import Surrogate
 from ucbench.data.budget import Budget
@@ -193,6 +194,15 @@ class Side:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter()
+
+    @cached_property
+    def _peak(self) -> float:
+        return measured_peak(self.device, self.engine.dtype)
+
+    def beside_peak(self, passes: Passes, seconds: float) -> dict[str, Any]:
+        """Notes on the share of the device's peak at which the ResNet-18 ran."""
+        sizes = self.sizes
+        return notes(passes.operations(network(sizes), torch.zeros(2, 3, sizes.side, sizes.side)), seconds, self._peak)
 
     def aim(self, notes: dict[str, Any]) -> None:
         """Use the notes of the other side's warm-up."""

@@ -24,6 +24,7 @@ from subjects.base import (
     crafting,
     synthetic_images,
 )
+from subjects.peak import Passes
 from subjects.victim import sample
 from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import installed
@@ -52,10 +53,12 @@ class _Data(Side):
         batches = -(-len(self.train) // self.sizes.batch)
         return self.sizes.network_steps + batches * self.sizes.attack_steps
 
+    def passes(self) -> Passes:
+        batch = min(self.sizes.batch, len(self.train))
+        return Passes(self.sizes.network_steps * batch, len(self.train) * self.sizes.attack_steps)
+
     def visits(self) -> int:
-        sizes = self.sizes
-        batch = min(sizes.batch, len(self.train))
-        return sizes.network_steps * batch + len(self.train) * sizes.attack_steps
+        return self.passes().trained + self.passes().attacked
 
 
 class Fast(_Data):
@@ -92,7 +95,7 @@ class Fast(_Data):
         watch = Stopwatch(self, stop=self.work())
         run = crafting(self, watch, bilevel_surrogate(sizes))
         installed().resolve("poisoner", reference).build().craft(self.train, run)
-        return Measured(watch.seconds, self.visits(), self.work())
+        return Measured(watch.seconds, self.visits(), self.work(), self.beside_peak(self.passes(), watch.seconds))
 
 
 class Plain(_Data):

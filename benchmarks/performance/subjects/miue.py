@@ -21,6 +21,7 @@ from subjects.base import (
     crafting,
     synthetic_images,
 )
+from subjects.peak import Passes
 from subjects.victim import sample
 from ucbench.data.imageset import ImageSet
 from ucbench.plugins.registry import installed
@@ -66,7 +67,9 @@ class Fast(_Data):
         watch = Stopwatch(self, stop=1)
         run = crafting(self, watch, bilevel_surrogate(self.sizes))
         self.poisoner().craft(self.train, run)
-        return Measured(watch.seconds, self.visits(), self.sizes.attack_steps + 1)
+        images, steps = len(self.train), self.sizes.attack_steps
+        notes = self.beside_peak(Passes(trained=images, attacked=images * steps), watch.seconds)
+        return Measured(watch.seconds, self.visits(), steps + 1, notes)
 
 
 class Plain(_Data):

@@ -10,7 +10,7 @@ from plain import images as plain_images
 from plain import training as plain_training
 
 from subjects.base import Evidence, Measured, Side, array, network, synthetic_images, victim
-from subjects.peak import measured_peak, training_flops
+from subjects.peak import Passes
 from ucbench.data.imageset import ImageSet
 from ucbench.training.normalized import channel_statistics, normalized
 
@@ -47,21 +47,8 @@ class Fast(_Data):
             network(self.sizes), self.train, victim(self.sizes).recipe, seed=0, progress=steps.append
         )
         images = len(self.train)
-        return Measured(result.seconds, images, sum(steps), self._notes(images / result.seconds, result.history))
-
-    @cached_property
-    def _flops(self) -> tuple[float, float]:
-        one = torch.zeros(self.sizes.batch, 3, self.sizes.side, self.sizes.side)
-        return training_flops(network(self.sizes), one), measured_peak(self.device, self.engine.dtype)
-
-    def _notes(self, speed: float, history: list[dict[str, Any]]) -> dict[str, Any]:
-        flops, peak = self._flops
-        return {
-            "loss": history[-1]["loss"],
-            "training_gflop_per_image": round(flops / 1e9, 4),
-            "matmul_peak_tflops": round(peak / 1e12, 3),
-            "share_of_matmul_peak": round(speed * flops / peak, 4),
-        }
+        notes = self.beside_peak(Passes(trained=images), result.seconds)
+        return Measured(result.seconds, images, sum(steps), {"loss": result.history[-1]["loss"], **notes})
 
 
 class Plain(_Data):
