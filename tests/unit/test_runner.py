@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -242,6 +243,26 @@ def test_interrupted_craft_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
     assert "the power failed" in failed["error"]["text"]
     (*_, record) = run(tmp_path, "stripes")
     assert record["crafting"]["notes"] == {"resumed": 7}
+
+
+def test_checkpoint_of_changed_source_is_dropped(tmp_path, monkeypatch, caplog):
+    """Also where the change is in another file of the poisoner's package."""
+    monkeypatch.setattr(Store.checkpoint, "__defaults__", (0.0,))
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path / "halting_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "poisoner.py").write_text("import tiny_protector\n\nclass Own(tiny_protector.Halting): ...\n")
+    helper = package / "helper.py"
+    helper.write_text("bug = True\n")
+    monkeypatch.setattr(tiny.protector, "Stripes", import_module("halting_package.poisoner").Own)
+    (*_, first) = run(tmp_path / "store", "stripes")
+    helper.write_text("bug = False\n")
+    (*_, second) = run(tmp_path / "store", "stripes")
+    (*_, third) = run(tmp_path / "store", "stripes")
+    assert [record["status"] for record in (first, second, third)] == ["failed", "failed", "ok"]
+    assert third["crafting"]["notes"] == {"resumed": 7}
+    assert caplog.text.count("The source of stripes has changed since its checkpoint: starting over.") == 1
 
 
 def test_damaged_release_is_quarantined_and_rebuilt(tmp_path):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,17 +22,21 @@ from ucbench.crafting.surrogate import Surrogate, note_weights, open_surrogate
 from ucbench.data.budget import LEVELS, blocks
 from ucbench.metrics.clusters import cluster_diagnostics
 from ucbench.numerics import environment, peak_memory
-from ucbench.store.keys import derive_seed
+from ucbench.store.keys import derive_seed, key, sha256_of
 from ucbench.training.context import Run
 from ucbench.training.determinism import deterministic, guarded
 
 if TYPE_CHECKING:
     from ucbench.data.imageset import ImageSet
     from ucbench.matrix.cell import Craft
+    from ucbench.plugins.registry import Component
+    from ucbench.plugins.specs import PoisonerSpec
     from ucbench.session import Session
 
-#: Entry of a checkpoint: the seconds that the craft has taken.
-_SECONDS = "ucbench.seconds"
+logger = logging.getLogger(__name__)
+
+#: Entries of a checkpoint: the seconds that the craft has taken, and the digest of the poisoner's source.
+_SECONDS, _SOURCE = "ucbench.seconds", "ucbench.source"
 
 
 def craft_labels(craft: Craft, images: ImageSet, exploiter: ImageSet | None, session: Session) -> ImageSet:
@@ -96,14 +104,14 @@ def craft_release(
         ContractError: if the poisoner returned what its contract forbids, or modified the images.
     """
     with deterministic(session.numerics):
-        timed = _Timed(checkpoint or NoCheckpoint())
-        run = _craft_run(craft, images, labelled, session, timed)
+        saved = _Saved(checkpoint or NoCheckpoint(), craft.poisoner)
+        run = _craft_run(craft, images, labelled, session, saved)
         if craft.labels.model is not None:
             note_weights(run, "craft_labels_weights", _labeler(craft, images, session)[0])
-        timed.started = time.perf_counter()
+        saved.started = time.perf_counter()
         with session.unmodified(_crafters(craft), images), guarded(_crafters(craft), run.seed("global")):
             perturbation = craft.poisoner.build().craft(labelled, run)
-        seconds = timed.seconds()
+        seconds = saved.seconds()
     release = make_release(perturbation, images, craft.budget, declares_projection=craft.poisoner.spec.projects)
     if release.is_shared and images.labels is not None:
         for name, value in cluster_diagnostics(release.index, images.labels).items():
@@ -117,12 +125,20 @@ def craft_release(
     )
 
 
-class _Timed:
-    """A checkpoint that also holds the seconds so far, so that an interrupted craft states those of all its parts."""
+class _Saved:
+    """A checkpoint that also holds the seconds so far, so that an interrupted craft states those of all its parts.
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self._checkpoint, self._earlier = checkpoint, 0.0
+    It is dropped where the poisoner's source has changed since, which a release's key does not tell: its author is
+    mending it. One without a digest is of an earlier version of ucbench, and loaded.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, poisoner: Component[PoisonerSpec]) -> None:
+        self._checkpoint, self._poisoner, self._earlier = checkpoint, poisoner, 0.0
         self.started = time.perf_counter()
+
+    @functools.cached_property
+    def _source(self) -> NDArray[np.str_]:
+        return np.array(source_digest(self._poisoner.registry.component_class(self._poisoner.spec)))
 
     def seconds(self) -> float:
         return self._earlier + time.perf_counter() - self.started
@@ -132,11 +148,25 @@ class _Timed:
         if saved is None:
             return None
         step, arrays = saved
+        if arrays.get(_SOURCE, self._source) != self._source:
+            logger.warning("The source of %s has changed since its checkpoint: starting over.", self._poisoner)
+            return None
         self._earlier = float(arrays.get(_SECONDS, 0.0))
-        return step, {name: array for name, array in arrays.items() if name != _SECONDS}
+        return step, {name: array for name, array in arrays.items() if name not in (_SECONDS, _SOURCE)}
 
     def save(self, step: int, arrays: Mapping[str, NDArray[Any]]) -> None:
-        self._checkpoint.save(step, {**arrays, _SECONDS: np.array(self.seconds())})
+        self._checkpoint.save(step, {**arrays, _SECONDS: np.array(self.seconds()), _SOURCE: self._source})
+
+
+def source_digest(kind: type) -> str:
+    """Of the file that defines a class and, in a package, of those beside it; empty where there is no file."""
+    try:
+        path = Path(inspect.getsourcefile(kind) or "")
+    except (TypeError, OSError):  # of a class that was made elsewhere
+        return ""
+    in_package = "." in kind.__module__ or path.stem == "__init__"
+    files = sorted(path.parent.glob("*.py")) if in_package else [path]
+    return key("source", {file.name: sha256_of(file) for file in files if file.is_file()})
 
 
 def _crafters(craft: Craft) -> str:
