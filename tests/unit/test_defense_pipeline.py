@@ -77,6 +77,45 @@ def test_pipeline_raises_on_two_defenses_that_own_the_loss():
         DefensePipeline([("adversarial-training", Loss()), ("blur", Affine(1, 0)), ("peer", Loss())])
 
 
+class Returning:
+    """Returns what ``change`` makes of the images of a batch."""
+
+    def __init__(self, change) -> None:
+        self.augment = lambda x, run, generator: change(x)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda x: None, "Got NoneType"),
+        (lambda x: x.numpy(), r"Got float32 \[2, 3, 4, 4\]"),
+        (lambda x: x[1:], r"Got torch.float32 \[1, 3, 4, 4\]"),
+        (lambda x: x.double(), r"Got torch.float64 \[2, 3, 4, 4\]"),
+        (lambda x: 255 * torch.ones_like(x), "Values run from 255 to 255"),
+        (lambda x: x * float("nan"), "Values run from nan to nan"),
+    ],
+)
+@pytest.mark.parametrize("through", [False, True])
+def test_wrong_images_of_augment_are_an_error_that_names_the_defense(change, found, through):
+    loss = Loss()
+    loss.through = through
+    loss.loss = lambda model, x, targets, run, generator: model(x).mean()
+    pipeline = DefensePipeline([("dim", Affine(0.5, 0)), ("wrong:k=1", Returning(change)), ("attacked", loss)])
+    run, x = make_run(stage="train"), torch.rand(2, 3, 4, 4)
+    rule = r"Defense wrong:k=1: augment\(\) must return float32 images \[2, 3, 4, 4\] in \[0, 1\]\. "
+    with pytest.raises(ContractError, match=f"^{rule}{found}\\.$"):
+        pipeline.loss(torch.nn.Flatten(), pipeline.augment(x, run, GENERATOR), None, run, GENERATOR)
+
+
+def test_only_the_first_batch_of_a_training_is_checked(monkeypatch):
+    checked = []
+    monkeypatch.setattr("ucbench.training.defenses.misfit", lambda x, returned: checked.append(len(x)) or "")
+    pipeline, run = DefensePipeline([("dim", Affine(0.5, 0)), ("flat", Affine(0, 1))]), make_run(stage="train")
+    for count in (2, 3):
+        pipeline.augment(torch.rand(count, 3, 4, 4), run, GENERATOR)
+    assert checked == [2, 2]
+
+
 class TestThrough:
     """A loss with ``through`` gets a model that augments, instead of augmented images."""
 
@@ -105,7 +144,7 @@ class TestThrough:
     def test_augmentation_without_gradient_is_named(self):
         pipeline = DefensePipeline([("draw", self.Draw()), ("round", self.Rounded()), ("attack", self.Attack())])
         with pytest.raises(UsageError, match="No attack can go through the defense round: it passes no gradient"):
-            pipeline.loss(torch.nn.Identity(), torch.rand(1, 3, 2, 2), None, make_run(stage="train"), GENERATOR)
+            pipeline.loss(torch.nn.Identity(), torch.zeros(1, 3, 2, 2), None, make_run(stage="train"), GENERATOR)
 
     def test_augmentations_stay_in_float32_under_autocast(self):
         seen = []

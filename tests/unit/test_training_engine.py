@@ -226,7 +226,7 @@ class TestTargets:
     def test_defenses_draw_from_the_training_seed(self):
         class Noise:
             def augment(self, x, run, generator):
-                return x + 0.1 * torch.rand(x.shape, generator=generator)
+                return 0.9 * x + 0.1 * torch.rand(x.shape, generator=generator)
 
         noisy = (("noise", Noise()),)
         assert weights(fit(defenses=noisy)) == weights(fit(defenses=noisy))
@@ -246,8 +246,8 @@ class TestTargets:
 class TestDiverging:
     def test_fit_raises_on_a_non_finite_loss(self):
         class Broken:
-            def augment(self, x, run, generator):
-                return x * torch.nan
+            def mix(self, x, targets, run, generator):
+                return x * torch.nan, targets
 
         with pytest.raises(DivergedError, match="diverged in epoch 1: the mean loss is nan"):
             fit(defenses=(("broken", Broken()),))

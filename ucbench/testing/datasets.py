@@ -17,8 +17,9 @@ from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import DatasetSpec
 from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS
-from ucbench.testing.subject import GENERATORS, RUNS, Subject, shape_text, subject_of
+from ucbench.testing.subject import GENERATORS, RUNS, Subject, subject_of
 from ucbench.training.determinism import deterministic
+from ucbench.training.returned import shape_text
 
 SPLIT = Rule(
     "split",

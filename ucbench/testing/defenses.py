@@ -17,8 +17,9 @@ from ucbench.plugins.specs import DefenseSpec
 from ucbench.testing.independence import likeness
 from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_images, tensor_of
-from ucbench.testing.subject import CALLS, Subject, shape_text, subject_of
+from ucbench.testing.subject import CALLS, Subject, subject_of
 from ucbench.training.determinism import deterministic
+from ucbench.training.returned import TOLERANCE, images_rule, misfit, shape_text
 
 STAGES = Rule(
     "stages",
@@ -91,8 +92,6 @@ RULES = (
     TRUSTED,
 )  # fmt: skip
 
-#: Tolerance of the range [0, 1], for interpolation in float32.
-_TOLERANCE = 1e-4
 _CLASSES = 10
 #: Batches of copies of one image, from which :data:`PER_IMAGE` is judged, and standard deviations that break it.
 _BATCHES, _COPIES, _ALIKE = 16, 8, 5.0
@@ -262,7 +261,7 @@ def _check_at_test(subject: Subject[DefenseSpec], train: ImageSet) -> None:
     _check_images(subject, "at_test()", x, together)
     (alone,) = _repeat(subject, "at_test()", at_test, x[1:2])
     subject.require(
-        torch.allclose(alone, together[1:2], atol=_TOLERANCE),
+        torch.allclose(alone, together[1:2], atol=TOLERANCE),
         TEST_EACH,
         f"It differs by {(alone - together[1:2]).abs().max():.3g}",
     )
@@ -324,10 +323,8 @@ def _call(
 
 
 def _check_images(subject: Subject[DefenseSpec], what: str, x: Tensor, returned: Tensor) -> None:
-    rule = BATCH.stated(f"{what} must return float32 images {list(x.shape)} in [0, 1]")
-    subject.require(returned.shape == x.shape and returned.dtype == torch.float32, rule, shape_text(returned))
-    low, high = float(returned.min()), float(returned.max())
-    subject.require(low >= -_TOLERANCE and high <= 1 + _TOLERANCE, rule, f"Values run from {low:.3g} to {high:.3g}")
+    evidence = misfit(x, returned)
+    subject.require(not evidence, BATCH.stated(images_rule(what, x)), evidence)
 
 
 def _targets(train: ImageSet) -> Tensor:

@@ -12,8 +12,9 @@ from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import LabelingSpec
 from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_images
-from ucbench.testing.subject import CALLS, Subject, shape_text, subject_of
+from ucbench.testing.subject import CALLS, Subject, subject_of
 from ucbench.training.determinism import deterministic
+from ucbench.training.returned import shape_text
 
 IMAGES = Rule(
     "images",

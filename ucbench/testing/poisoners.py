@@ -22,8 +22,9 @@ from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import PoisonerSpec
 from ucbench.testing.rules import Rule, RuleError
 from ucbench.testing.samples import NUMERICS, MemoryCheckpoint, TinySurrogate, make_run, sample_images, tensor_of
-from ucbench.testing.subject import CALLS, RUNS, Subject, shape_text, subject_of
+from ucbench.testing.subject import CALLS, RUNS, Subject, subject_of
 from ucbench.training.determinism import deterministic
+from ucbench.training.returned import shape_text
 
 NATIVE = Rule(
     "native-budget",

@@ -19,6 +19,7 @@ from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import ComponentSpec
 from ucbench.testing.rules import Findings, Rule, RuleError, current_findings
 from ucbench.training.determinism import seeded
+from ucbench.training.returned import shape_text
 
 S = TypeVar("S", bound=ComponentSpec)
 
@@ -171,13 +172,6 @@ def subject_of(component: object, spec: S | None, kind: type[S]) -> Subject[S]:
     name = type(component).__qualname__
     spec = spec or kind(name=name, summary="", load="")
     return Subject(f"{kind.kind} {name}", spec, lambda: component, type(component).__module__, current_findings())
-
-
-def shape_text(value: object) -> str:
-    """Type and shape of what a component returned, for evidence."""
-    if isinstance(value, np.ndarray | Tensor):
-        return f"{value.dtype} {list(value.shape)}"
-    return type(value).__qualname__
 
 
 def error_text(error: Exception, package: str) -> str:

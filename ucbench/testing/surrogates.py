@@ -17,8 +17,9 @@ from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import SurrogateSpec
 from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS, make_run, sample_images, tensor_of
-from ucbench.testing.subject import CALLS, Subject, shape_text, subject_of
+from ucbench.testing.subject import CALLS, Subject, subject_of
 from ucbench.training.determinism import deterministic, seeded
+from ucbench.training.returned import shape_text
 
 METHODS = Rule(
     "methods",

@@ -14,6 +14,7 @@ from ucbench.progress import Progress
 from ucbench.training.context import Run
 from ucbench.training.determinism import guarded
 from ucbench.training.engine import Engine, TrainingHooks
+from ucbench.training.returned import images_rule, misfit
 
 
 class DefenseRun(Run):
@@ -112,6 +113,7 @@ class DefensePipeline(TrainingHooks):
     def __init__(self, parts: Sequence[tuple[str, Any]] = ()) -> None:
         self._parts = tuple(parts)
         self._attacked = self._blocked = 0
+        self._checked: set[str] = set()
         for name, part in parts:
             if not any(hasattr(part, stage) for stage in _STAGES):
                 raise UsageError(f"{name} does nothing: its class has none of the methods {', '.join(_STAGES)}.")
@@ -139,7 +141,7 @@ class DefensePipeline(TrainingHooks):
             return owners[0][1].loss if owners else None
 
         def loss(model: nn.Module, x: Tensor, targets: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
-            augmented = _Augmented(model, self._having("augment"), run, generator)
+            augmented = _Augmented(model, self._having("augment"), run, generator, self._checked)
             value: Tensor = owners[0][1].loss(augmented, x, targets, run, generator)
             self._note_blocked(augmented, run)
             return value
@@ -198,8 +200,8 @@ class DefensePipeline(TrainingHooks):
         return train
 
     def augment(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
-        for _, part in () if self._through else self._having("augment"):
-            x = part.augment(x, run, generator)
+        for name, part in () if self._through else self._having("augment"):
+            x = _augmented(name, part, x, run, generator, self._checked)
         return x
 
     def mix(self, x: Tensor, targets: Tensor, run: DefenseRun, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -221,6 +223,25 @@ class DefensePipeline(TrainingHooks):
         return x
 
 
+def _augmented(
+    name: str, part: Any, x: Tensor, run: DefenseRun, generator: torch.Generator, checked: set[str]
+) -> Tensor:
+    """The images that a part returns; the first batch is checked, as a look at each would wait for a GPU.
+
+    Args:
+        checked: names of the parts whose first batch was right.
+
+    Raises:
+        ContractError: if they are not float32 images of the same shape in [0, 1].
+    """
+    returned: Tensor = part.augment(x, run, generator)
+    if name not in checked:
+        if wrong := misfit(x, returned):
+            raise ContractError(f"Defense {name}: {images_rule('augment()', x)}. {wrong}.")
+        checked.add(name)
+    return returned
+
+
 class _Augmented(nn.Module):
     """A model that augments its input anew at every call.
 
@@ -229,11 +250,16 @@ class _Augmented(nn.Module):
     """
 
     def __init__(
-        self, model: nn.Module, parts: Sequence[tuple[str, Any]], run: DefenseRun, generator: torch.Generator
+        self,
+        model: nn.Module,
+        parts: Sequence[tuple[str, Any]],
+        run: DefenseRun,
+        generator: torch.Generator,
+        checked: set[str],
     ) -> None:
         super().__init__()
         self.model = model
-        self._parts, self._run, self._generator = parts, run, generator
+        self._parts, self._run, self._generator, self._checked = parts, run, generator, checked
         self.training = model.training
         self.blocked: list[Tensor] = []
 
@@ -241,7 +267,7 @@ class _Augmented(nn.Module):
         images = x
         with torch.autocast(x.device.type, enabled=False):  # as in the stage that this replaces
             for name, part in self._parts:
-                augmented = part.augment(x, self._run, self._generator)
+                augmented = _augmented(name, part, x, self._run, self._generator, self._checked)
                 if x.requires_grad and not augmented.requires_grad:
                     raise UsageError(f"No attack can go through the defense {name}: it passes no gradient.")
                 x = augmented
