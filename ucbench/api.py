@@ -70,8 +70,9 @@ def run(
         records = run_session(expand(request, session.registry), session, out=folder, executor=executor, rerun=rerun)
     failed = [record for record in records if record["status"] == "failed"]
     if failed and progress is None and not in_notebook():  # else progress said so
-        name, text = poisoner_of(failed[0]["request"]), failed[0]["error"]["text"].strip()
-        said = text.splitlines()[-1] if text.startswith("Traceback") else text
+        from ucbench.results.records import failure_text
+
+        name, said = poisoner_of(failed[0]["request"]), failure_text(failed[0])
         _log.warning("%d of %d cells failed. The first, of %s: %s", len(failed), len(records), name, said)
     from ucbench.results.frame import results
 

@@ -65,11 +65,17 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
 
 
 def place_of(error: BaseException, counts: Callable[[str], bool]) -> str:
-    """``" (stripes.py, line 12)"``: the last line that led to the error in a module that counts; empty if none did."""
+    """``stripes.py, line 12``: the last line that led to the error in a module that counts; empty if none did.
+
+    A file of a package has the folder before its name: ``waves/poisoner.py``.
+    """
     place = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
-        if counts(str(frame.f_globals.get("__name__", ""))):
-            place = f" ({Path(frame.f_code.co_filename).name}, line {line})"
+        module = str(frame.f_globals.get("__name__", ""))
+        if counts(module):
+            file = Path(frame.f_code.co_filename)
+            place = f"{file.parent.name}/{file.name}" if "." in module else file.name
+            place += f", line {line}"
     return place
 
 

@@ -161,6 +161,8 @@ class Bad:
                 torch.from_numpy(train.known_labels)[0] = 2
             case "gibberish":
                 raise ValueError("\ud800bad")
+            case "misuses":
+                ucbench.resize(torch.zeros(3), train.size)
             case "raises":
                 raise RuntimeError("the optimiser gave up")
             case "exits":

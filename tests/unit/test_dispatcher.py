@@ -304,16 +304,20 @@ class TestSchedule:
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "said"),
+    ("error", "said"),
     [
-        ("DataError", "no data", "DataError: no data"),
-        ("KeyError", "Traceback (most recent call last):\n  File ...\nKeyError: 'hue'\n", "KeyError: 'hue'"),
+        (("DataError", "no data"), "DataError: no data"),
+        (("DataError", "no data", "colours.py, line 5"), "DataError: no data (colours.py, line 5)"),
+        (
+            ("KeyError", "Traceback (most recent call last):\n  File ...\nKeyError: 'hue'\n", "waves/hue.py, line 7"),
+            "KeyError: 'hue' (waves/hue.py, line 7)",
+        ),
     ],
 )
-def test_failure_is_said_in_one_line_and_logged_in_full(session, caplog, kind, text, said):
+def test_failure_is_said_in_one_line_and_logged_in_full(session, caplog, error, said):
     (spots,) = [task for task in tasks(session, seeds=1) if "spots" in str(task.cell.craft.poisoner)]
     with caplog.at_level("DEBUG", logger="ucbench"):
-        dispatch(session, [spots], [Stub(lambda request: [Reply(request.id, request.attempt, (kind, text))])])
+        dispatch(session, [spots], [Stub(lambda request: [Reply(request.id, request.attempt, error)])])
     (line,) = [line for line in session.progress.lines if line.startswith("failed: ")]
     assert line.endswith(f" | seed 0: {said}")
-    assert text.strip() in caplog.text
+    assert error[1].strip() in caplog.text

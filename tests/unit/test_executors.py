@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -114,6 +115,7 @@ def test_job_beyond_the_limit_is_stopped(disturbed):
 def test_interruption_that_a_component_raises_is_recorded_as_its_failure(disturbed):
     assert disturbed["quitting"]["error"]["type"] == "KeyboardInterrupt"
     assert "by a plugin" in disturbed["quitting"]["error"]["text"]
+    assert re.fullmatch(r"disturbing_components.py, line \d+", disturbed["quitting"]["error"]["place"])
 
 
 def drive_endless(folder: Path) -> None:

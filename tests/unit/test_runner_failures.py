@@ -184,10 +184,15 @@ def test_failure_names_the_line_of_the_plugin_and_logs_the_trace(tmp_path, caplo
     session = tiny.session(tmp_path, tiny.registry())
     session.progress.say = said.append
     with caplog.at_level("DEBUG", logger="ucbench"):
-        run(tmp_path, "bad:raises", "bad:shape", session=session)
+        records = run(tmp_path, "bad:misuses", "bad:raises", "bad:shape", session=session)
     failures = [line for line in said if line.startswith("failed: ")]
-    raises, shape = sorted(failures, key=lambda line: "bad:shape" in line)
+    misuses, raises, shape = sorted(failures, key=lambda line: re.findall("bad:([a-z]+)", line))
     assert re.search(r"RuntimeError: the optimiser gave up \(tiny_protector.py, line \d+\)$", raises)
-    assert "tiny_protector.py" not in shape  # an error with words for users
+    # The core's words for users come from what the plugin called.
+    assert re.search(r"ContractError: resize takes .* got .* \(tiny_protector.py, line \d+\)$", misuses)
+    assert "tiny_protector.py" not in shape  # the core found it in what the plugin returned
+    places = {record["request"]["poisoner"]: record["error"].get("place") for record in records[-3:]}
+    assert places["bad:shape"] is None
+    assert all(f"({places[f'bad:{how}']})" in line for how, line in (("misuses", misuses), ("raises", raises)))
     assert "Traceback" in caplog.text
     assert "in craft" in caplog.text

@@ -521,7 +521,7 @@ def ucbench_cell_finished(event: CellEvent) -> None:
 
 @hookspec
 def ucbench_cell_failed(event: CellEvent) -> None:
-    """Called after a cell failed; ``event.record["error"]`` has the type and text of its error.
+    """Called after a cell failed; ``event.record["error"]`` has type and text of its error, and the place in a plugin.
 
     ```python
     # failures.py

@@ -7,12 +7,13 @@ import dataclasses
 import functools
 import importlib
 import importlib.util
+import re
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 
-from ucbench.errors import PluginError, UsageError, did_you_mean
+from ucbench.errors import PluginError, UsageError, did_you_mean, place_of
 from ucbench.plugins.manager import LoadedPlugin, PluginFile, load_file, load_plugins
 from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec
 from ucbench.store.keys import KeyText
@@ -112,6 +113,12 @@ class Registry:
             for name, claims in sorted(names.items())
             if len(claims) > 1
         )
+
+    def place_of(self, error: BaseException) -> str:
+        """``stripes.py, line 12``: the last line of a plugin outside ``ucbench`` that led to the error, or empty."""
+        loads = {spec.load for plugin in self.plugins for spec in plugin.specs}
+        packages = {re.split("[.:]", load)[0] for load in loads} - {"ucbench"}
+        return place_of(error, lambda name: name.partition(".")[0] in packages)
 
     def specs(self, kind: str) -> tuple[ComponentSpec, ...]:
         """The usable components of one kind, sorted by name."""

@@ -145,6 +145,8 @@ class Crafting(_Model):
 class Error(_Model):
     type: Text
     text: str
+    #: The line of a plugin that led to it; empty where none did, and in older records.
+    place: str = ""
 
 
 class _Any(_Model):
@@ -190,6 +192,14 @@ class Failed(_Any):
 def platform_of(record: Record) -> str:
     """Whose trainer trained the record's victim; this package's where an older record does not say."""
     return str(record.get("platform", OWN_PLATFORM))
+
+
+def failure_text(record: Record) -> str:
+    """The error of a failed cell without its traceback, and the line of a plugin that led to it."""
+    error = record["error"]
+    text = error["text"].strip()
+    said = text.rpartition("\n")[2] if text.startswith("Traceback") else f"{error['type']}: {text}"
+    return f"{said} ({error['place']})" if error.get("place") else said
 
 
 def faults(record: Any) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ucbench.errors import StoreError, UcbenchError, place_of, type_and_text
+from ucbench.errors import StoreError, type_and_text
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import environment
 from ucbench.results.records import SCHEMA, Record
@@ -99,23 +98,21 @@ def compute(task: Task, session: Session) -> Record:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        session.progress.say(f"failed: {title(cell)}: {type(error).__name__}: {error}{_place(error, session)}")
+        place = cell.dataset.registry.place_of(error)
+        said = f"failed: {title(cell)}: {type(error).__name__}: {error}"
+        session.progress.say(f"{said} ({place})" if place else said)
         _log.debug("Where it was raised:", exc_info=error)
-        return failed(task, session, *type_and_text(error))
+        return failed(task, session, *type_and_text(error), place)
 
 
-def _place(error: BaseException, session: Session) -> str:
-    """The line of a plugin in which an error that no user can cause was raised, or through which it came."""
-    if isinstance(error, UcbenchError):
-        return ""
-    loads = {spec.load for plugin in session.registry.plugins for spec in plugin.specs}
-    packages = {re.split("[.:]", load)[0] for load in loads} - {"ucbench"}
-    return place_of(error, lambda name: name.partition(".")[0] in packages)
+def failed(task: Task, session: Session, kind: str, text: str, place: str = "") -> Record:
+    """The record of a cell that could not be computed, with type and text of the error.
 
-
-def failed(task: Task, session: Session, kind: str, text: str) -> Record:
-    """The record of a cell that could not be computed, with type and text of the error."""
-    return {**_head(task, session), "status": "failed", "error": {"type": kind, "text": only_text(text)}}
+    Args:
+        place: the line of a plugin that led to it, as ``stripes.py, line 12``.
+    """
+    error = {"type": kind, "text": only_text(text), **({"place": only_text(place)} if place else {})}
+    return {**_head(task, session), "status": "failed", "error": error}
 
 
 def _store(

@@ -85,7 +85,8 @@ def examine(registry: Registry, kind: str, reference: str) -> Examination:
             reference = str(component)
             CHECKS[spec.kind](component)
         except UcbenchError as raised:
-            error = f"{raised}{place_in_package(raised, spec.load)}"
+            place = place_in_package(raised, spec.load)
+            error = f"{raised} ({place})" if place else str(raised)
         except Exception as raised:  # a component may break its check in any way; the others must still be reported
             error = f"the check failed: {error_text(raised, spec.load)}"
     unreached = "not checked" if error else "another rule broke before" if findings.failures else "no case for it"

@@ -109,7 +109,7 @@ class Subject(Generic[S]):
         except RuleError:
             raise
         except ContractError as error:
-            place = place_in_package(error, self.package).strip(" ()")
+            place = place_in_package(error, self.package)
             raise RuleError(self.label, rule.stated(str(error)), place and f"Raised by {place}") from error
         except UcbenchError:
             raise
@@ -176,12 +176,12 @@ def subject_of(component: object, spec: S | None, kind: type[S]) -> Subject[S]:
 
 def error_text(error: Exception, package: str) -> str:
     """The error, and where in the component's package it was raised, or came through."""
-    place = place_in_package(error, package) or " (where the core calls the component or reads what it returned)"
-    return f"{type(error).__name__}: {error}{place}"
+    place = place_in_package(error, package) or "where the core calls the component or reads what it returned"
+    return f"{type(error).__name__}: {error} ({place})"
 
 
 def place_in_package(error: BaseException, package: str) -> str:
-    """ " (stripes.py, line 12)": the last line of the component's package that led to the error; empty if none did.
+    """``stripes.py, line 12``: the last line of the component's package that led to the error; empty if none did.
 
     Args:
         package: of the component; what follows its first dot or colon does not count.

@@ -11,7 +11,7 @@ from time import monotonic
 
 from ucbench.errors import StoreError, UsageError
 from ucbench.numerics import versions
-from ucbench.results.records import Record
+from ucbench.results.records import Record, failure_text
 from ucbench.running.compute import failed
 from ucbench.running.executors.serial import OnDone
 from ucbench.running.executors.worker import READY, Job, Worker, WorkerError
@@ -208,16 +208,14 @@ class Dispatcher:
         else:
             self._workers.remove(worker)
 
-    def _give_up(self, job: Job, kind: str, text: str) -> None:
+    def _give_up(self, job: Job, kind: str, text: str, place: str = "") -> None:
         for task in self._schedule.give_up(job):
-            self._finish(task, failed(task, self._session, kind, text))
+            self._finish(task, failed(task, self._session, kind, text, place))
 
     def _finish(self, task: Task, record: Record) -> None:
         if record["status"] != "ok":
-            kind, text = record["error"]["type"], record["error"]["text"].strip()
-            said = text.rpartition("\n")[2] if text.startswith("Traceback") else f"{kind}: {text}"
-            self._session.progress.say(f"failed: {title(task.cell)}: {said}")
-            _log.debug("%s", text)
+            self._session.progress.say(f"failed: {title(task.cell)}: {failure_text(record)}")
+            _log.debug("%s", record["error"]["text"].strip())
         self._on_done(task, record)
 
 

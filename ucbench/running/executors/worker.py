@@ -55,8 +55,9 @@ class Reply:
     """A worker's message: that it is ready, or the outcome of the request with this id and attempt.
 
     Attributes:
-        outcome: the record of a cell, None for a release that is in the store, or type and text of an error. Of a
-            worker that is ready: its versions of the libraries that can change numbers.
+        outcome: the record of a cell, None for a release that is in the store, or type, text and (unless the worker is
+            at fault) place of an error. Of a worker that is ready: its versions of the libraries that can change
+            numbers.
     """
 
     id: str
@@ -170,11 +171,14 @@ class JobRunner:
 
     def run(self, request: Request) -> Reply:
         """Do a job. Every exception becomes the outcome: the driver interrupts a worker by ending its process."""
+        job: Job | None = None
         try:
             adopt(request.files)
-            outcome = self._do(pickle.loads(request.job))
+            job = pickle.loads(request.job)
+            outcome = self._do(job)
         except BaseException as error:
-            outcome = type_and_text(error)
+            registry = self._session.registry if job is None else job.task.cell.dataset.registry
+            outcome = (*type_and_text(error), registry.place_of(error))
         if os.getpid() != self._process:
             os._exit(1)  # a component forked and let the fork return: only the worker itself may reply
         return Reply(request.id, request.attempt, outcome)
