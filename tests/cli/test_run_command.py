@@ -79,6 +79,13 @@ def test_run_quiet_prints_only_the_table(capsys):
     assert "stripes" in printed.out
 
 
+def test_run_quiet_prints_failed_cells_only(capsys):
+    assert main(["-q", "run", *AXES, "--poisoner", "bad:raises", "--poisoner", "stripes"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    said = "failed: spots | bad:raises linf 24 | tiny | seed 0: RuntimeError: the optimiser gave up (tiny_protector.py,"
+    assert line.startswith(said)
+
+
 def test_run_exits_with_1_on_a_failed_cell_and_shows_the_rest(capsys):
     assert main(["run", *AXES, "--poisoner", "bad:raises", "--poisoner", "stripes"]) == 1
     printed = capsys.readouterr()

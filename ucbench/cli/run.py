@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,6 +12,10 @@ from ucbench.cli.completion import components
 from ucbench.cli.lazy import MACHINE, WHAT
 from ucbench.cli.options import AsJson, OutFolder, Request, is_quiet, option, requesting_cells, with_layout
 from ucbench.cli.output import Layout, print_json, print_summary
+
+if TYPE_CHECKING:
+    from ucbench.matrix.cell import Cell
+    from ucbench.results.records import Record
 
 app = typer.Typer()
 
@@ -58,6 +64,8 @@ def run_command(
         from ucbench.results.table import columns, dicts, rows
 
         table = rows(records)
+    if is_quiet():  # else progress said so
+        _print_failures(cells, records)
     if as_json:
         print_json(dicts(table[columns(table)]))
     else:
@@ -65,3 +73,17 @@ def run_command(
         if out is not None:
             typer.echo(f"Written: {out / 'results.csv'}, {out / 'records'}/, {out / 'sheets'}/", err=True)
     return 1 if any(record["status"] != "ok" for record in records) else 0
+
+
+def _print_failures(cells: Sequence[Cell], records: Sequence[Record]) -> None:
+    from ucbench.progress import Lines
+    from ucbench.results.records import failure_text
+    from ucbench.running.tasks import title
+
+    failures = [
+        f"failed: {title(cell)}: {failure_text(record)}"
+        for cell, record in zip(cells, records, strict=True)
+        if record["status"] != "ok"
+    ]
+    for line in dict.fromkeys(failures):  # two names of the same images may be requested
+        Lines(sys.stderr).say(line)
