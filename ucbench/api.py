@@ -48,7 +48,8 @@ def run(
     """Run the cross product of the axes (see :func:`ucbench.matrix.requests.axes`) and return one row per cell,
     references included.
 
-    A cell that fails raises nothing: its row has the status ``failed``, and a warning has the first error.
+    A cell that fails raises nothing: its row has the status ``failed`` and says why in the column ``error``, which is
+    there only if one failed; a warning has the first error.
     ``executor="process:workers=2"`` uses two processes; a script then needs the guard ``if __name__ == "__main__"``.
 
     >>> ucbench.run(poisoner="uc", victim="resnet18", seed="0-2")  # doctest: +SKIP

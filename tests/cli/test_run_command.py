@@ -72,6 +72,12 @@ def test_run_json_prints_only_rows(capsys):
     assert rows[2]["drop"] == rows[0]["test_accuracy"] - rows[2]["test_accuracy"]
 
 
+def test_run_json_says_why_cells_failed(capsys):
+    *_, row = json.loads(output(capsys, "run", *AXES, "--poisoner", "bad:raises", "--json", code=1))
+    assert tuple(row) == (*COLUMNS, "error")
+    assert row["error"].startswith("RuntimeError: the optimiser gave up (tiny_protector.py, line ")
+
+
 def test_run_quiet_prints_only_the_table(capsys):
     assert main(["-q", "run", *AXES, "--poisoner", "stripes"]) == 0
     printed = capsys.readouterr()

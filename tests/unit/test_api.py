@@ -79,6 +79,18 @@ def test_run_reads_epsilon_in_8_bit_units(given):
     assert requests.axes(epsilon=given).epsilons == [8.0]
 
 
+def test_failed_cells_say_why_in_a_column_of_the_frame(tmp_path):
+    table = run("stripes", "bad:raises", out=tmp_path)
+    assert list(table.columns) == [*COLUMNS, "error"]
+    assert table["error"].notna().tolist() == (table["status"] == "failed").tolist()
+    (error,) = table["error"].dropna()
+    assert re.fullmatch(r"RuntimeError: the optimiser gave up \(tiny_protector.py, line \d+\)", error)
+    pd.testing.assert_frame_equal(ucbench.read_results(tmp_path), table)
+    assert list(ucbench.read_results(tmp_path / "results.csv").columns) == list(COLUMNS)
+    assert "error" not in repr(table)
+    assert isinstance(table[table["status"] == "ok"], type(table))
+
+
 def test_run_axes_take_one_or_several_values():
     one, several = requests.axes(poisoner="uc", mixture=0.5), requests.axes(poisoner=["uc", "lsp"], mixture=[0.5, 1])
     assert (one.poisoners, one.mixtures, one.datasets) == (["uc"], [0.5], ["photos"])

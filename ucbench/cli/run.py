@@ -61,13 +61,13 @@ def run_command(
     with reporting(quiet=is_quiet()) as progress:
         cells, session = request.cells(progress)
         records = run_session(cells, session, out=out, executor=executor, rerun=rerun)
-        from ucbench.results.table import columns, dicts, rows
+        from ucbench.results.table import columns_with_errors, dicts, rows
 
         table = rows(records)
     if is_quiet():  # else progress said so
         _print_failures(cells, records)
     if as_json:
-        print_json(dicts(table[columns(table)]))
+        print_json(dicts(table[columns_with_errors(table)]))
     else:
         print_summary(table, layout, "results.csv" if out is not None else "")
         if out is not None:

@@ -16,7 +16,7 @@ from ucbench.matrix.axes import AXES
 from ucbench.plugins.specs import OWN_PLATFORM
 from ucbench.results.columns import COLUMNS, DTYPES, uninert
 from ucbench.results.records import Record, readable, records_in
-from ucbench.results.table import SAME_WORLD, columns, rows, with_units
+from ucbench.results.table import SAME_WORLD, columns, columns_with_errors, rows, with_units
 from ucbench.results.text import TextColumn, fitted, screen_width, table_lines, wrapped
 from ucbench.results.view import View, view
 
@@ -29,7 +29,7 @@ _LATER = {"platform": OWN_PLATFORM, "purity": math.nan, "measured_rms": math.nan
 
 
 class Results(pd.DataFrame):  # type: ignore[misc]
-    """One row per cell, with the columns of results.csv.
+    """One row per cell, with the columns of results.csv, and ``error`` where a cell failed.
 
     At the prompt and in a notebook it shows what ``ucbench run`` prints: poisoners beside their references, averaged
     over seeds. All columns are in the frame. Rows of it, copies and concatenations are Results too; a selection that
@@ -103,7 +103,7 @@ def _html(columns: Sequence[TextColumn], notes: Sequence[str]) -> str:
 def results(records: Iterable[Record]) -> Results:
     """One row per record."""
     table = rows(records)
-    return Results(table[columns(table)])
+    return Results(table[columns_with_errors(table)])
 
 
 def read(path: Path) -> Results:

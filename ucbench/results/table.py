@@ -26,7 +26,7 @@ from ucbench.results.columns import (
     column,
     inert,
 )
-from ucbench.results.records import Metrics, Record, Request, current, platform_of, read_records
+from ucbench.results.records import Metrics, Record, Request, current, failure_text, platform_of, read_records
 from ucbench.results.statistics import accuracy_low, gap_removed
 from ucbench.store.files import atomic_write_text
 from ucbench.store.locks import exclusive
@@ -42,8 +42,10 @@ _SAME_PART = (*EXPLOITER, "train_seed", "mixture", "craft_seed")
 SAME_WORLD = ("numerics", "fingerprints")
 #: Columns in which rows that are averaged over seeds are equal.
 GROUP = (*GROUP_COLUMNS, *SAME_WORLD)
+#: The column of frames and JSON that says why a cell failed; files leave it to the records.
+ERROR = "error"
 #: Columns of the table only; see :func:`rows`.
-_INTERNAL = {"oracle": "bool", "numerics": "object", "fingerprints": "object", "test_images": "Int64"}
+_INTERNAL = {ERROR: "string", "oracle": "bool", "numerics": "object", "fingerprints": "object", "test_images": "Int64"}
 #: Columns that decide the order of rows; :func:`_sorted` adds two of them.
 _ORDER = (
     "dataset", "labeling", "defense", "victim", "budgeted", "norm", "epsilon", "mixture", "place", *ENTRY, "craft_seed",
@@ -59,6 +61,7 @@ def rows(records: Iterable[Record]) -> pd.DataFrame:
 
     The columns are those of results.csv (see :func:`columns`), and:
 
+    * ``error``: why the cell failed, as :func:`ucbench.results.records.failure_text` says it;
     * ``base``: the poisoner's name without parameters; ``oracle``: whether it sees more than a real one can;
     * ``unit``: the seed that is the unit of statistics: the craft seed, or the train seed where nothing is crafted;
     * ``numerics`` and ``fingerprints``: tuples; ``test_images``: their number.
@@ -142,6 +145,7 @@ def _row(record: Record) -> Row:
         "images_per_second": cost.get("images_per_second"),
         "status": record["status"],
         "cell": record["cell"],
+        ERROR: failure_text(record) if record["status"] == "failed" else None,
         "oracle": record["oracle"],
         "numerics": tuple(sorted(record["numerics"].items())),
         "fingerprints": (record["data"]["train"], record["data"]["test"]),
@@ -194,6 +198,11 @@ def _sorted(table: pd.DataFrame) -> pd.DataFrame:
 def columns(table: pd.DataFrame) -> list[str]:
     """The columns of files: :data:`COLUMNS`, then those of requested metrics (``<metric>.<name>``) by name."""
     return [*COLUMNS, *sorted(name for name in table.columns if "." in str(name))]
+
+
+def columns_with_errors(table: pd.DataFrame) -> list[str]:
+    """The :func:`columns` of the table of :func:`rows`, and ``error`` where a cell failed."""
+    return columns(table) + [ERROR] * bool(table[ERROR].notna().any())
 
 
 def plain(table: pd.DataFrame) -> pd.DataFrame:
