@@ -10,6 +10,7 @@ from ucbench.data.imageset import Labels
 
 def contingency(first: Labels, second: Labels) -> NDArray[np.int64]:
     """Number of images with each pair of labels: int64 ``[max(first) + 1, max(second) + 1]`` of two int64 ``[N]``."""
+    # scikit-learn's contingency matrix has no rows for labels that do not occur, so its rows are not label numbers.
     rows, columns = int(first.max()) + 1, int(second.max()) + 1
     return np.bincount(first * columns + second, minlength=rows * columns).reshape(rows, columns)
 
@@ -32,20 +33,10 @@ def agreement(labels: Labels, original: Labels) -> dict[str, float]:
     determines the other, also if both have a single class. ``matched_accuracy``: share of the images, in percent, in
     the best one-to-one matching of classes; below 100 if the numbers of classes differ.
     """
+    from sklearn.metrics import normalized_mutual_info_score
+
     table = contingency(labels, original)
-    mean = (entropy(table.sum(1)) + entropy(table.sum(0))) / 2
     return {
-        "normalized_mutual_information": min(mutual_information(table) / mean, 1.0) if mean > 0 else 1.0,
+        "normalized_mutual_information": min(float(normalized_mutual_info_score(labels, original)), 1.0),
         "matched_accuracy": 100.0 * float(table[best_matching(table)].sum()) / len(labels),
     }
-
-
-def mutual_information(table: NDArray[np.int64]) -> float:
-    """Mutual information of the two labelings of a contingency ``table``, in nats; at least 0."""
-    return max(entropy(table.sum(1)) + entropy(table.sum(0)) - entropy(table), 0.0)
-
-
-def entropy(counts: NDArray[np.int64]) -> float:
-    """Entropy of the shares of ``counts``, of any shape, in nats."""
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
