@@ -33,7 +33,7 @@ from ucbench.matrix.cell import Cell, Craft, CraftLabels
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.plugins.grammar import ComponentRef
 from ucbench.plugins.registry import installed
-from ucbench.plugins.specs import DatasetSpec, PoisonerSpec
+from ucbench.plugins.specs import DatasetSpec, PoisonerSpec, SurrogateSpec
 from ucbench.running.sets import crafted, published_of, release_of
 
 ADDRESS = {"vertex": "gs://bucket/set/", "azure": "azureml://store/paths/set"}
@@ -150,7 +150,8 @@ def test_descriptions_hold_no_folder_within_nested_references(written, expected)
 
 def test_description_holds_no_folder_of_craft_labels(session, published):
     plain = cell()
-    labels = CraftLabels("predicted", model=ComponentRef("mine", argument="/home/me/w.pt"))
+    model = replace(tiny.registry().resolve(SurrogateSpec, "eyes"), ref=ComponentRef("mine", argument="/home/me/w.pt"))
+    labels = CraftLabels("predicted", model=model)
     key, made = crafted(plain, session)
     labelled = replace(plain, craft=replace(plain.craft, labels=labels))
     described = release.describe(labelled, key, made, published, session)

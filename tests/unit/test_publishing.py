@@ -149,6 +149,20 @@ def test_release_json_describes_the_craft_but_not_the_exploiter(session, out):
     assert release_json["components"]["poisoner"]["distribution"] == "ucbench-tiny"
 
 
+def test_release_json_names_the_components_behind_others(session, out):
+    axes = {"craft_labels": ["clusters:k=3,model=eyes"], "labelings": ["seen"], "defenses": ["dim"]}
+    export_release(cell("shuffled:badge", **axes), session, out, NOTHING)
+    components = json.loads((out / "release.json").read_text())["components"]
+    assert {place: part["name"] for place, part in components.items()} == {
+        "dataset": "spots",
+        "poisoner": "shuffled",
+        "poisoner-base": "badge",
+        "surrogate-craft-labels": "eyes",
+        "labeling": "seen",
+        "surrogate-labeling": "eyes",
+    }
+
+
 @pytest.fixture
 def described(session, out) -> dict:
     about = About("https://example.org/terms", "Some Group", "https://example.org/set", "2026-01-31")

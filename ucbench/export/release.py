@@ -45,7 +45,7 @@ from ucbench.plugins.grammar import parse
 from ucbench.plugins.params import Params
 from ucbench.results.records import Record
 from ucbench.running.sets import crafted, published_of
-from ucbench.running.tasks import task_of
+from ucbench.running.tasks import stated_components, task_of
 from ucbench.session import Session
 from ucbench.store.files import draft_name, is_occupied, reporting
 from ucbench.store.places import is_path, last_part, without_folders
@@ -193,24 +193,19 @@ def _cite(cell: Cell) -> list[str]:
 
 def describe(cell: Cell, key: str, release: Release, published: ImageSet, session: Session) -> dict[str, Any]:
     """The content of ``release.json``, as JSON values."""
-    parts = {"poisoner": cell.craft.poisoner, "surrogate": cell.craft.surrogate, "dataset": cell.dataset}
-    request = cell.describe()
+    request, parts = cell.describe(), cell.components
     for axis in ("defense", "victim", "train_seed"):
         del request[axis]  # the exploiter's, not part of what is published
-    for axis, part in (*parts.items(), ("labeling", cell.labeling), ("craft_labels", None)):
-        request[axis] = _without_folders(request[axis], None if part is None else type(part.params))
+    for axis in ("dataset", "poisoner", "surrogate", "craft_labels", "labeling"):
+        request[axis] = _without_folders(request[axis], type(parts[axis].params) if axis in parts else None)
     return {
         "schema": SCHEMA,
         "release": key,
         "request": request,
         "components": {
-            kind: {
-                **_texts_without_folders(part.identity()),
-                "distribution": part.origin.distribution,
-                "distribution_version": part.origin.version,
-            }
-            for kind, part in parts.items()
-            if part is not None
+            place: _texts_without_folders(part)
+            for place, part in stated_components(cell).items()
+            if place.partition("-")[0] not in ("defense", "victim")
         },
         "poisoner": {"paper": cell.craft.made_by.paper, "summary": cell.craft.made_by.summary},
         "images": len(published),

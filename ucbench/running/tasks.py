@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from ucbench.errors import DataError, UcbenchError, UsageError, did_you_mean, visible
 from ucbench.matrix.cell import Cell
@@ -76,14 +76,7 @@ def facts(task: Task, session: Session) -> Record:
         "cell": task.key,
         "release": task.release_key,
         "request": task.cell.describe(),
-        "components": {
-            place: {
-                **part.identity(),
-                "distribution": part.origin.distribution,
-                "distribution_version": part.origin.version,
-            }
-            for place, part in task.cell.components.items()
-        },
+        "components": stated_components(task.cell),
         **task.cell.nature,
         "data": {
             "train": data.train.fingerprint,
@@ -99,6 +92,18 @@ def facts(task: Task, session: Session) -> Record:
         "numerics": session.numerics.identity(),
     }
     return dict(only_text(stated))
+
+
+def stated_components(cell: Cell) -> dict[str, dict[str, Any]]:
+    """Identity of each component by its place, and the distribution that it comes from."""
+    return {
+        place: {
+            **part.identity(),
+            "distribution": part.origin.distribution,
+            "distribution_version": part.origin.version,
+        }
+        for place, part in cell.components.items()
+    }
 
 
 def with_crafting(tasks: Iterable[Task], session: Session) -> Iterator[tuple[Task, bool]]:
