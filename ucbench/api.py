@@ -284,10 +284,10 @@ def protect(
         StoreError: if a file cannot be written.
     """
     from ucbench.protection.protect import protect as protect_folder
-    from ucbench.protection.request import Request
+    from ucbench.protection.request import ProtectionRequest
     from ucbench.running.preflight import check_device
 
-    request = Request(
+    request = ProtectionRequest(
         poisoner=poisoner, surrogate=surrogate, epsilon=epsilon,
         clusters=None if clusters is None else str(clusters), size=size, seed=seed, format=format, quality=quality,
         keep_gps=keep_gps,

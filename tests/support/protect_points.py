@@ -19,10 +19,10 @@ from faults import CRASHED, Fault, Faults
 from photo_folder import photograph
 
 from ucbench.protection.protect import protect
-from ucbench.protection.request import Request
+from ucbench.protection.request import ProtectionRequest
 
 WAYS = ("exit-before", "exit-after", "torn")
-REQUEST = Request(poisoner="badge", labeler="eyes", size=8, clusters="2")
+REQUEST = ProtectionRequest(poisoner="badge", labeler="eyes", size=8, clusters="2")
 
 
 def compute(root: Path, name: str) -> None:

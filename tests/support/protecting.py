@@ -9,14 +9,14 @@ import tiny_components as tiny
 from photo_folder import photograph
 
 from ucbench.protection import protect as flow
-from ucbench.protection.request import Request
+from ucbench.protection.request import ProtectionRequest
 
-REQUEST = Request(poisoner="badge", surrogate="eyes", labeler="eyes", size=16, clusters="3")
+REQUEST = ProtectionRequest(poisoner="badge", surrogate="eyes", labeler="eyes", size=16, clusters="3")
 #: A poisoner that has patterns only for the photos that it was crafted on.
 UNASSIGNED = replace(REQUEST, poisoner="stripes", surrogate=None, clusters=None)
 
 
-def protect(photos: Path, safe: Path, request: Request = REQUEST, **options) -> flow.Protection:
+def protect(photos: Path, safe: Path, request: ProtectionRequest = REQUEST, **options) -> flow.Protection:
     return flow.protect(photos, safe, request, tiny.session(safe.parent / "store", tiny.registry()), **options)
 
 

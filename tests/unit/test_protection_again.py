@@ -19,7 +19,7 @@ from ucbench.plugins.registry import installed
 from ucbench.protection import protect as flow
 from ucbench.protection.journal import journal
 from ucbench.protection.manifest import read_manifest, write_manifest
-from ucbench.protection.request import Request
+from ucbench.protection.request import ProtectionRequest
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_settings_that_are_not_given_are_those_of_the_first_run(original, tmp_pa
     photos = tmp_path / "photos"
     shutil.copytree(original[0], photos, symlinks=True)
     photograph(203).save(photos / "later.jpg")
-    done = protect(photos, tmp_path / "safe", Request(labeler="others"))
+    done = protect(photos, tmp_path / "safe", ProtectionRequest(labeler="others"))
     assert (done.written, done.linf) == (("later.jpg",), 4)
     assert (tmp_path / "safe" / "later.webp").exists()
 
@@ -167,7 +167,9 @@ def test_settings_of_a_run_that_made_nothing_bind_no_later_one(tmp_path):
 
 def test_settings_have_the_surrogate_of_the_preset():
     for preset, surrogate in (("standard", "resnet18:width=16"), ("paper", "resnet18")):
-        assert Request(poisoner=f"eminn@{preset}", labeler="").settings(installed(), None).surrogate == surrogate
+        assert (
+            ProtectionRequest(poisoner=f"eminn@{preset}", labeler="").settings(installed(), None).surrogate == surrogate
+        )
 
 
 def test_patterns_of_another_folder_are_used(original, protected, tmp_path):

@@ -12,7 +12,7 @@ from ucbench.crafting.poisoner import Perturbation
 from ucbench.crafting.release import Release, make_release
 from ucbench.data.budget import Budget
 from ucbench.data.imageset import ImageSet
-from ucbench.export.sheet import Layout, _rows, budget_text, image_sheet, layout_of, write_sheet
+from ucbench.export.sheet import SheetLayout, _rows, budget_text, image_sheet, layout_of, write_sheet
 
 
 def image_set(count: int = 30, side: int = 8, classes: int = 3) -> ImageSet:
@@ -28,7 +28,7 @@ def release(source: ImageSet, groups: int | None, epsilon: float = 8.0) -> Relea
     return make_release(Perturbation(np.float32(epsilon / 255) * signs, index), source, Budget("linf", epsilon))
 
 
-def layout(source: ImageSet, made: Release) -> Layout:
+def layout(source: ImageSet, made: Release) -> SheetLayout:
     rows = _rows(source, made)
     indices = [index for _, members in rows for index in members]
     count = len(rows) + (made.meta["budget"]["epsilon"] is not None)

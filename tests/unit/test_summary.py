@@ -7,7 +7,7 @@ import re
 import boards
 import pytest
 
-from ucbench.cli.output import Layout, print_summary
+from ucbench.cli.output import TableLayout, print_summary
 from ucbench.errors import UsageError
 from ucbench.results.table import rows
 from ucbench.results.view import check_columns
@@ -82,7 +82,7 @@ def test_summary_on_narrow_terminal_keeps_columns_of_highest_priority(printed, r
 
 
 def test_summary_of_chosen_columns_has_these_in_their_order(printed, records):
-    text = printed(records, 80, layout=Layout("Test acc %,poisoner,clean_accuracy,victim"))
+    text = printed(records, 80, layout=TableLayout("Test acc %,poisoner,clean_accuracy,victim"))
     head, _, *lines = text.splitlines()
     assert re.split("  +", head.strip()) == ["test acc %", "poisoner", "clean %", "victim"]
     assert re.split("  +", lines[2]) == ["42.0 ± 25.4", "uc", "91.0 ± 12.7", "resnet18:width=16"]
@@ -103,7 +103,7 @@ def test_summary_tells_rows_apart_on_any_screen(printed, records):
 
 def test_summary_states_no_effect_where_the_gate_failed(printed, records):
     def line(found: list[dict], name: str) -> str:
-        text = printed([*records, *found], layout=Layout("poisoner,test_accuracy,drop_sham,gap_removed"))
+        text = printed([*records, *found], layout=TableLayout("poisoner,test_accuracy,drop_sham,gap_removed"))
         return next(line for line in text.splitlines() if line.startswith(name))
 
     assert line([], "uc").split()[1:] == ["42.0", "±", "25.4", "48.0", "±", "12.7", "61", "±", "25"]

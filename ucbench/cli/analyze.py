@@ -10,8 +10,8 @@ import typer
 
 from ucbench.cli.completion import components, record_folders
 from ucbench.cli.lazy import MACHINE, OUTPUT, WHAT
-from ucbench.cli.options import FOLDER, AsJson, Request, argument, is_quiet, option, requesting_cells, with_layout
-from ucbench.cli.output import Layout, print_json, print_table
+from ucbench.cli.options import FOLDER, AsJson, CellRequest, argument, is_quiet, option, requesting_cells, with_layout
+from ucbench.cli.output import TableLayout, print_json, print_table
 from ucbench.errors import UsageError
 from ucbench.results.text import TextColumn
 
@@ -28,8 +28,8 @@ app = typer.Typer()
 @requesting_cells
 @with_layout
 def analyze_command(
-    request: Request,
-    layout: Layout,
+    request: CellRequest,
+    layout: TableLayout,
     results: Annotated[
         Path | None,
         argument("[RESULTS]", "A folder of records, as the --out of a run, instead of axes.", record_folders, **FOLDER),
@@ -84,7 +84,7 @@ def analyze_command(
         )
 
 
-def _print(result: Analysis, layout: Layout) -> None:
+def _print(result: Analysis, layout: TableLayout) -> None:
     from ucbench.analysis.report import correlation_lines, lines
 
     header, rows = lines(result.groups)
@@ -93,7 +93,9 @@ def _print(result: Analysis, layout: Layout) -> None:
     header, rows = correlation_lines(result.correlations)
     if rows:
         typer.echo("\nWhat goes with accuracy (rank correlation over these lines):")
-        print_table(_columns(header, rows[:_SHOWN], ("victim", "measure")), Layout(wide=layout.wide), "analysis.md")
+        print_table(
+            _columns(header, rows[:_SHOWN], ("victim", "measure")), TableLayout(wide=layout.wide), "analysis.md"
+        )
 
 
 def _columns(header: Sequence[str], rows: Sequence[Sequence[str]], names: Sequence[str]) -> list[TextColumn]:

@@ -12,7 +12,7 @@ import typer
 
 from ucbench.cli.completion import kinds, of_kind
 from ucbench.cli.options import AsJson, argument, plugin_files, with_layout
-from ucbench.cli.output import Layout, print_json, print_table
+from ucbench.cli.output import TableLayout, print_json, print_table
 from ucbench.errors import UsageError
 from ucbench.plugins.registry import Registry, install_line, installed, kind_named, missing_modules
 from ucbench.plugins.specs import SPEC_KINDS, ComponentSpec
@@ -41,7 +41,7 @@ app = typer.Typer()
 @plugin_files
 @with_layout
 def list_command(
-    layout: Layout,
+    layout: TableLayout,
     kind: Annotated[
         str | None, argument("KIND", f"One of {', '.join(SPEC_KINDS)}, suite, or a plural.", kinds, "all kinds")
     ] = None,
@@ -113,7 +113,7 @@ def _list_arguments(kinds: Sequence[str], glob: str, registry: Registry, as_json
         typer.echo(f"No component has a known argument {glob!r}.", err=True)
 
 
-def _list_suites(glob: str | None, as_json: bool, layout: Layout) -> None:
+def _list_suites(glob: str | None, as_json: bool, layout: TableLayout) -> None:
     from ucbench.matrix.requests import suites
     from ucbench.matrix.suite import load_suite
 

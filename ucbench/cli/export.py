@@ -9,7 +9,7 @@ import typer
 
 from ucbench.cli.completion import of
 from ucbench.cli.lazy import OUTPUT, WHAT
-from ucbench.cli.options import Request, flag, is_quiet, option, requesting_release
+from ucbench.cli.options import CellRequest, flag, is_quiet, option, requesting_release
 from ucbench.export.layouts import HUB, PLATFORMS, Target
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ app = typer.Typer()
 @app.command("export", no_args_is_help=True, rich_help_panel="Results")
 @requesting_release
 def export_command(
-    request: Request,
+    request: CellRequest,
     out: Annotated[Path, option("FOLDER", "A new folder.", OUTPUT, file_okay=False)],
     path: Annotated[
         Path | None,
@@ -83,7 +83,7 @@ def export_command(
         )
 
 
-def _recorded(path: Path, request: Request, progress: Progress) -> tuple[Record, Cell, Session]:
+def _recorded(path: Path, request: CellRequest, progress: Progress) -> tuple[Record, Cell, Session]:
     """The record, its cell, and a session with its numerics."""
     from ucbench.errors import UsageError
     from ucbench.matrix.from_record import cell_of
@@ -98,7 +98,7 @@ def _recorded(path: Path, request: Request, progress: Progress) -> tuple[Record,
     return record, cell_of(record, session.registry), session
 
 
-def _named(request: Request, progress: Progress) -> tuple[Cell, Session]:
+def _named(request: CellRequest, progress: Progress) -> tuple[Cell, Session]:
     """The cell of the one release that the axes name, and a session."""
     from ucbench.errors import UsageError
 

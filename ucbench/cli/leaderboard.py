@@ -11,7 +11,7 @@ import typer
 from ucbench.cli.completion import components, of, record_folders
 from ucbench.cli.lazy import OUTPUT, lazy
 from ucbench.cli.options import FOLDER, BoardFolder, BoardSuite, SuiteName, argument, flag, option, with_layout
-from ucbench.cli.output import Layout, print_notes, print_table
+from ucbench.cli.output import TableLayout, print_notes, print_table
 from ucbench.errors import DataError, visible
 from ucbench.results.columns import PLOT_AXES, PLOTTED
 from ucbench.results.text import counted
@@ -240,7 +240,7 @@ def site_command(
 @with_layout
 def tiers_command(
     folder: BoardFolder,
-    layout: Layout,
+    layout: TableLayout,
     markdown: Annotated[bool, flag("--markdown", "Print Markdown.", OUTPUT)] = False,
 ) -> None:
     """Print the worst case of every poisoner in FOLDER within each tier of defenses.

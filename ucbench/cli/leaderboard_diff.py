@@ -14,7 +14,7 @@ import typer
 from ucbench.cli.completion import of, record_folders
 from ucbench.cli.leaderboard import MAKE, suite_of
 from ucbench.cli.options import FOLDER, AsJson, BoardSuite, argument, option, with_layout
-from ucbench.cli.output import Layout, json_fields, print_json, print_notes, print_table
+from ucbench.cli.output import TableLayout, json_fields, print_json, print_notes, print_table
 from ucbench.results.axis_columns import axis_columns
 from ucbench.results.columns import DIFFERENCE_AXES
 from ucbench.results.text import TextColumn, counted
@@ -31,7 +31,7 @@ app = typer.Typer()
 @app.command("diff", no_args_is_help=True, rich_help_panel=MAKE)
 @with_layout
 def diff_command(
-    layout: Layout,
+    layout: TableLayout,
     one: Annotated[Path, argument("ONE", "A leaderboard's folder, with records/.", record_folders, **FOLDER)],
     other: Annotated[Path, argument("OTHER", "Another, or a CSV of published figures.", record_folders, exists=True)],
     suite: BoardSuite = None,
@@ -91,7 +91,7 @@ def _published(path: Path, same: list[str]) -> Published:
     return read_published(path, namer(open_session().registry, pairs))
 
 
-def _print(comparison: Comparison, left_out: dict[str, int], layout: Layout, *, without_worst: bool) -> None:
+def _print(comparison: Comparison, left_out: dict[str, int], layout: TableLayout, *, without_worst: bool) -> None:
     from ucbench.leaderboard.compare import COMPARED
 
     differences = comparison.differences
@@ -115,7 +115,7 @@ def _print(comparison: Comparison, left_out: dict[str, int], layout: Layout, *, 
         if count := len(missing[0].cells):
             print_notes(f"\nOnly in {title}: {counted(count, 'row')}.")
             # Columns that were asked for are those of the differences; here they may all be empty.
-            print_table(missing, Layout(wide=layout.wide), "--json")
+            print_table(missing, TableLayout(wide=layout.wide), "--json")
     if figures := comparison.only_published:
         print_notes(f"\n{len(figures)} published figures have no counterpart in ONE (--json lists them).")
     if left_out:
@@ -123,7 +123,7 @@ def _print(comparison: Comparison, left_out: dict[str, int], layout: Layout, *, 
     _print_orders(comparison.orders, layout, without_worst=without_worst)
 
 
-def _print_orders(orders: tuple[Order, ...], layout: Layout, *, without_worst: bool) -> None:
+def _print_orders(orders: tuple[Order, ...], layout: TableLayout, *, without_worst: bool) -> None:
     if not orders:
         print_notes("\nNo block has two ranked poisoners on both sides: there is no order to compare.")
         return
@@ -145,7 +145,7 @@ def _print_orders(orders: tuple[Order, ...], layout: Layout, *, without_worst: b
             TextColumn("p", [_p(one) for one in agreements], "number", rank=3),
             TextColumn("fewest seeds", seeds, "number", rank=2),
         ],
-        Layout(wide=layout.wide),
+        TableLayout(wide=layout.wide),
         "--json",
     )
     for order in orders:

@@ -8,7 +8,7 @@ import typer
 
 from ucbench.cli.leaderboard import SHOW, judged_rows
 from ucbench.cli.options import AsJson, BoardFolder, with_layout
-from ucbench.cli.output import Layout, json_fields, print_json, print_notes, print_table
+from ucbench.cli.output import TableLayout, json_fields, print_json, print_notes, print_table
 from ucbench.results.text import TextColumn
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ app = typer.Typer()
 
 @app.command("victims", no_args_is_help=True, rich_help_panel=SHOW)
 @with_layout
-def victims_command(folder: BoardFolder, layout: Layout, as_json: AsJson = False) -> None:
+def victims_command(folder: BoardFolder, layout: TableLayout, as_json: AsJson = False) -> None:
     """Print how far the victims of the leaderboard in FOLDER put its releases in the same order.
 
     Accuracies without defense, and Kendall's tau-b of every two victims with a 95 % bootstrap interval over crafts.
@@ -40,7 +40,7 @@ def victims_command(folder: BoardFolder, layout: Layout, as_json: AsJson = False
         _print(setting, layout)
 
 
-def _print(setting: Victims, layout: Layout) -> None:
+def _print(setting: Victims, layout: TableLayout) -> None:
     victims = list(dict.fromkeys(victim for pair in setting.pairs for victim in pair))
     columns = [
         TextColumn(victim, [by[victim].text() if victim in by else "" for by in setting.releases.values()], "number")
@@ -58,7 +58,7 @@ def _print(setting: Victims, layout: Layout) -> None:
             TextColumn("95 %", [one.interval_text for one in agreements], "number", rank=1),
             TextColumn("fewest seeds", [str(one.seeds) for one in agreements], "number", rank=2),
         ],
-        Layout(wide=layout.wide),
+        TableLayout(wide=layout.wide),
         "--json",
     )
     states = "; ".join(f"{victim} {', '.join(of)}" for victim, of in setting.gates.items())

@@ -18,7 +18,7 @@ import typer
 
 from ucbench.cli import completion
 from ucbench.cli.lazy import DATA, EXPLOITER, GENERAL, MACHINE, OUTPUT, PROTECTOR, WHAT, Value
-from ucbench.cli.output import Layout
+from ucbench.cli.output import TableLayout
 from ucbench.errors import UsageError
 from ucbench.matrix.axes import AXES, Axis
 from ucbench.plugins.specs import SPEC_KINDS
@@ -129,8 +129,8 @@ def _layout(
                default="those that fit"),
     ] = None,
     wide: Annotated[bool, flag("--wide", "Show all columns, each row on one line.", OUTPUT)] = False,
-) -> Iterator[Layout]:  # fmt: skip
-    yield Layout(columns, wide)
+) -> Iterator[TableLayout]:  # fmt: skip
+    yield TableLayout(columns, wide)
 
 
 #: Replaces a command's parameter ``layout`` by ``--columns`` and ``--wide``.
@@ -138,7 +138,7 @@ with_layout = with_options(_layout, inspect.signature(_layout, eval_str=True).pa
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class CellRequest:
     """The cells that a command's options name, and where they are computed.
 
     Attributes:
@@ -236,16 +236,16 @@ def _of_axis(axis: Axis) -> Parameter:
 
 
 @contextmanager
-def _requested(plugin: list[Path] | None, **options: Any) -> Iterator[Request]:
+def _requested(plugin: list[Path] | None, **options: Any) -> Iterator[CellRequest]:
     axes = {axis.name: value for axis in AXES if (value := options.pop(axis.name)) is not None}
     with _plugins(plugin):
-        yield Request(axes=axes, **options)
+        yield CellRequest(axes=axes, **options)
 
 
 _AXES = {axis.name: _of_axis(axis) for axis in AXES}
-_FIELDS = dict(list(inspect.signature(Request, eval_str=True).parameters.items())[1:])
+_FIELDS = dict(list(inspect.signature(CellRequest, eval_str=True).parameters.items())[1:])
 _OPTIONS = {**_FIELDS, **_AXES, **_PLUGIN}
-#: Replaces a command's parameter ``request`` by options for the axes, for the fields of Request, and ``--plugin``.
+#: Replaces a command's parameter ``request`` by options for the axes, for the fields of CellRequest, and ``--plugin``.
 requesting_cells = with_options(_requested, _OPTIONS, fills="request")
 
 

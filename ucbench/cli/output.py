@@ -46,7 +46,7 @@ def _rounded(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """What ``--columns`` and ``--wide`` ask of a table."""
 
     columns: str | None = None
@@ -59,10 +59,10 @@ class Layout:
 
 
 #: The columns that fit.
-FITTING = Layout()
+FITTING = TableLayout()
 
 
-def print_table(columns: Sequence[TextColumn], layout: Layout = FITTING, elsewhere: str = "") -> None:
+def print_table(columns: Sequence[TextColumn], layout: TableLayout = FITTING, elsewhere: str = "") -> None:
     """Print columns of text side by side: the same ones in the same form on a terminal of a width and in a pipe.
 
     Without a width (a pipe, if COLUMNS is not set), and with ``--wide``, nothing is left out or broken over lines.
@@ -84,7 +84,7 @@ def print_table(columns: Sequence[TextColumn], layout: Layout = FITTING, elsewhe
         typer.echo(f"{left_out} more column{'s' * (left_out > 1)}: {', '.join(filter(None, ('--wide', elsewhere)))}")
 
 
-def print_summary(table: pd.DataFrame, layout: Layout = FITTING, elsewhere: str = "") -> None:
+def print_summary(table: pd.DataFrame, layout: TableLayout = FITTING, elsewhere: str = "") -> None:
     """Print the summary of ``ucbench run`` for rows of :func:`ucbench.results.table.rows`; see :func:`print_table`."""
     from ucbench.results.view import view
 

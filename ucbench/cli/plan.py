@@ -10,8 +10,8 @@ import typer
 
 from ucbench.cli.completion import record_folders
 from ucbench.cli.lazy import OUTPUT, WHAT
-from ucbench.cli.options import AsJson, Request, flag, is_quiet, option, requesting_cells, with_layout
-from ucbench.cli.output import Layout, print_json, print_notes, print_table
+from ucbench.cli.options import AsJson, CellRequest, flag, is_quiet, option, requesting_cells, with_layout
+from ucbench.cli.output import TableLayout, print_json, print_notes, print_table
 from ucbench.matrix.axes import AXES
 from ucbench.progress import duration
 from ucbench.results.axis_columns import axis_columns
@@ -28,8 +28,8 @@ app = typer.Typer()
 @requesting_cells
 @with_layout
 def plan_command(
-    request: Request,
-    layout: Layout,
+    request: CellRequest,
+    layout: TableLayout,
     probe: Annotated[bool, flag("--time", "Time two steps of every kind of training never done here.", WHAT)] = False,
     out: Annotated[
         Path | None,
@@ -71,7 +71,7 @@ def plan_command(
     print_notes(f"{text}.")
 
 
-def _print(cells: Sequence[PlannedCell], layout: Layout) -> None:
+def _print(cells: Sequence[PlannedCell], layout: TableLayout) -> None:
     """Print one line per cell, and once what all cells share; a narrow screen leaves out what tells no cells apart."""
     names = [name for axis in AXES for name in axis.columns]
     axes, caption = axis_columns([cell.cell.describe() for cell in cells], names)

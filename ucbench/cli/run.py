@@ -10,8 +10,8 @@ import typer
 
 from ucbench.cli.completion import components
 from ucbench.cli.lazy import MACHINE, WHAT
-from ucbench.cli.options import AsJson, OutFolder, Request, is_quiet, option, requesting_cells, with_layout
-from ucbench.cli.output import Layout, print_json, print_summary
+from ucbench.cli.options import AsJson, CellRequest, OutFolder, is_quiet, option, requesting_cells, with_layout
+from ucbench.cli.output import TableLayout, print_json, print_summary
 
 if TYPE_CHECKING:
     from ucbench.matrix.cell import Cell
@@ -24,8 +24,8 @@ app = typer.Typer()
 @requesting_cells
 @with_layout
 def run_command(
-    request: Request,
-    layout: Layout,
+    request: CellRequest,
+    layout: TableLayout,
     rerun: Annotated[
         Literal["missing", "failed", "all"],
         typer.Option(

@@ -12,7 +12,7 @@ import typer
 from ucbench.cli.catalogue import KINDS, describe, needed, open_registry, suite_as_json
 from ucbench.cli.completion import kind_or_name, of_kind
 from ucbench.cli.options import AsJson, argument, flag, plugin_files, with_layout
-from ucbench.cli.output import Layout, as_text, print_facts, print_json, print_notes, print_table
+from ucbench.cli.output import TableLayout, as_text, print_facts, print_json, print_notes, print_table
 from ucbench.errors import UsageError, did_you_mean
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.registry import Registry, kind_named
@@ -33,7 +33,7 @@ Rows = Sequence[dict[str, Any]]
 @plugin_files
 @with_layout
 def show_command(
-    layout: Layout,
+    layout: TableLayout,
     kind: Annotated[
         str, argument("KIND|NAME", "Kind, or suite; or the name alone, if only one kind has it.", kind_or_name)
     ],
@@ -116,7 +116,9 @@ def _listed(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _show_component(kind: str, name: str, registry: Registry, as_json: bool, layout: Layout, *, full: bool) -> None:
+def _show_component(
+    kind: str, name: str, registry: Registry, as_json: bool, layout: TableLayout, *, full: bool
+) -> None:
     from ucbench.cli.parameters import parameter_rows, syntax
 
     ref = parse(name)

@@ -64,7 +64,7 @@ Splits = Sequence[PublishedSplit]
 
 
 @dataclass(frozen=True)
-class Layout:
+class FileLayout:
     """A layout of files.
 
     Attributes:
@@ -186,15 +186,15 @@ def _one_line(name: str) -> str:
 
 
 #: The layout of ``ucbench export`` without ``--for``.
-PLAIN = Layout(numbered=True)
+PLAIN = FileLayout(numbered=True)
 #: Those of files, by platform. ``hf`` is of another kind: see :mod:`ucbench.export.hub`.
-LAYOUTS: Mapping[str, Layout] = {
-    "imagefolder": Layout(),
-    "yolo": Layout(),
-    "paddleclas": Layout(_paddleclas),
-    "sagemaker": Layout(_sagemaker),
-    "vertex": Layout(_vertex, ("gs://",)),
-    "azure": Layout(_azure, ("azureml://",)),
+LAYOUTS: Mapping[str, FileLayout] = {
+    "imagefolder": FileLayout(),
+    "yolo": FileLayout(),
+    "paddleclas": FileLayout(_paddleclas),
+    "sagemaker": FileLayout(_sagemaker),
+    "vertex": FileLayout(_vertex, ("gs://",)),
+    "azure": FileLayout(_azure, ("azureml://",)),
 }
 #: The platform whose layout has no files of images.
 HUB = "hf"
@@ -217,7 +217,7 @@ class Target:
     with_test: bool = False
 
     @property
-    def layout(self) -> Layout | None:
+    def layout(self) -> FileLayout | None:
         """The platform's layout of files, if it has one."""
         return LAYOUTS.get(self.platform or "")
 

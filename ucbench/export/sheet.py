@@ -26,7 +26,7 @@ _INK, _QUIET, _PAPER = (24, 24, 24), (90, 90, 90), (255, 255, 255)
 _FONT, _BOLD = ImageFont.load_default(14), ImageFont.load_default(17)
 
 
-class Layout(NamedTuple):
+class SheetLayout(NamedTuple):
     """Where the images of a sheet are, in pixels.
 
     Attributes:
@@ -59,14 +59,14 @@ class Layout(NamedTuple):
         return max(width, 560), self.true_size(2, 0)[1] + 12
 
 
-def layout_of(source: ImageSet, rows: int, columns: int, strip: int) -> Layout:
+def layout_of(source: ImageSet, rows: int, columns: int, strip: int) -> SheetLayout:
     """The layout of this many rows, with at most ``columns`` triples and ``strip`` images at true size."""
     scale = max(1, -(-SIDE // max(source.size)))
     height, width = (side * scale for side in source.size)
     triple = 3 * width + 2 * GAP + BREAK
     fitting = max(1, min(columns, (WIDTH - MARGIN) // triple))
     true = max(1, min(strip, (fitting * triple - BREAK + GAP) // (source.size[1] + GAP)))
-    return Layout((height, width), fitting, rows, true, source.size)
+    return SheetLayout((height, width), fitting, rows, true, source.size)
 
 
 def image_sheet(source: ImageSet, release: Release, title: str) -> Image.Image:
@@ -160,7 +160,7 @@ def _places(rows: Sequence[tuple[str, Sequence[int]]]) -> list[tuple[tuple[int, 
     return [(key, place) for place, key in enumerate(order)]
 
 
-def _name(draw: ImageDraw.ImageDraw, layout: Layout, row: int, name: str) -> None:
+def _name(draw: ImageDraw.ImageDraw, layout: SheetLayout, row: int, name: str) -> None:
     """The name of a row, shortened to the margin, with what follows its last comma below."""
     top = layout.triple(row, 0, 0)[1] + layout.size[0] // 2 - LINE
     first, _, second = name.rpartition(", ")
@@ -171,7 +171,13 @@ def _name(draw: ImageDraw.ImageDraw, layout: Layout, row: int, name: str) -> Non
 
 
 def _triple(
-    sheet: Image.Image, layout: Layout, row: int, column: int, before: UInt8Images, after: UInt8Images, factor: float
+    sheet: Image.Image,
+    layout: SheetLayout,
+    row: int,
+    column: int,
+    before: UInt8Images,
+    after: UInt8Images,
+    factor: float,
 ) -> None:
     change = after.astype(np.float32) - before
     amplified = np.clip(127.5 + factor * change, 0, 255).astype(np.uint8)

@@ -36,7 +36,7 @@ from ucbench.store.files import digest_of, sweep_drafts
 if TYPE_CHECKING:
     from ucbench.protection.copies import Run
     from ucbench.protection.patterns import CraftedPatterns
-    from ucbench.protection.request import Request
+    from ucbench.protection.request import ProtectionRequest
     from ucbench.session import Session
 
 
@@ -87,7 +87,7 @@ class Protection:
 def protect(
     photos: Path,
     out: Path,
-    request: Request,
+    request: ProtectionRequest,
     session: Session,
     *,
     jobs: int = 1,

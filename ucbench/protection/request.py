@@ -24,7 +24,7 @@ PartT = TypeVar("PartT", bound=BaseModel)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class ProtectionRequest:
     """Settings by name; None: that of the earlier run, or else the default.
 
     Attributes:

@@ -55,7 +55,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
 
-class Request(_Model):
+class RecordedRequest(_Model):
     """The request, as :meth:`ucbench.matrix.cell.Cell.describe` returns it."""
 
     dataset: Text
@@ -155,7 +155,7 @@ class _Any(_Model):
     schema_: int = Field(alias="schema")
     cell: Key
     release: Key | None
-    request: Request
+    request: RecordedRequest
     components: dict[str, Component]
     label_access: Literal["none", "names", "full"]
     oracle: bool
@@ -329,7 +329,7 @@ def current(records: Iterable[Record]) -> list[Record]:
     records = list(records)
     same: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
     for record in records:
-        request = tuple(record["request"][name] for name in Request.model_fields if name != "dataset")
+        request = tuple(record["request"][name] for name in RecordedRequest.model_fields if name != "dataset")
         images = record["data"]["train"], record["data"]["test"]
         same[request, images, tuple(sorted(record["numerics"].items()))].append(record)
     earlier = {

@@ -26,7 +26,15 @@ from ucbench.results.columns import (
     column,
     inert,
 )
-from ucbench.results.records import Metrics, Record, Request, current, failure_text, platform_of, read_records
+from ucbench.results.records import (
+    Metrics,
+    Record,
+    RecordedRequest,
+    current,
+    failure_text,
+    platform_of,
+    read_records,
+)
 from ucbench.results.statistics import accuracy_low, gap_removed
 from ucbench.store.files import atomic_write_text
 from ucbench.store.locks import exclusive
@@ -126,7 +134,7 @@ def _row(record: Record) -> Row:
     """A record's values by column. Only columns' own fields are taken, so that others cannot stand in for them."""
     metrics, budget, cost = record.get("metrics", {}), record.get("budget", {}), record.get("cost", {})
     row = {
-        **{name: record["request"][name] for name in Request.model_fields},
+        **{name: record["request"][name] for name in RecordedRequest.model_fields},
         **{name: value for name, value in metrics.items() if name in Metrics.model_fields},
         **{visible(name): value for name, value in metrics.items() if "." in name},
         "purity": _purity(record),
