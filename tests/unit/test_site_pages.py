@@ -72,6 +72,14 @@ def test_site_links_lead_to_existing_files(site):
                 assert (path.parent / link.partition("#")[0]).is_file(), (path, link)
 
 
+def test_site_pages_link_home_and_to_the_installation(site):
+    for path in site.rglob("*.html"):
+        links = {tag["href"] for tag in page(path).all("a") if "href" in tag}
+        root = "../" * len(path.relative_to(site).parts[1:])
+        assert {f"{root}index.html", f"{root}submit.html#install"} <= links, path
+    assert any(tag.get("id") == "install" for tag in page(site / "submit.html").all("li"))
+
+
 def test_site_filter_links_use_existing_columns_and_values(board):
     cells = page(board / "cells.html")
     (table,) = (tag for tag in cells.all("table") if "data-shared" in tag)
