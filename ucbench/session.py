@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -198,10 +197,9 @@ def open_session(
     device: str = "auto",
     dtype: str = "auto",
     threads: int | None = None,
-    home: Path | None = None,
     progress: Progress | None = None,
 ) -> Session:
-    """The installed plugins with this machine's numerics; the store is in ``home``, by default UCBENCH_HOME."""
+    """The installed plugins with this machine's numerics; the store is in UCBENCH_HOME."""
     receiver = progress or Silent()
 
     @contextmanager
@@ -210,4 +208,4 @@ def open_session(
         with receiver.stage("waiting"):
             yield
 
-    return Session(Store(home, waiting), resolve(device, dtype, threads), receiver, installed())
+    return Session(Store(waiting=waiting), resolve(device, dtype, threads), receiver, installed())
