@@ -62,6 +62,34 @@ def test_wrong_value_is_reported_once_with_what_the_parameter_takes(options, pro
     assert str(error.value).startswith(f"poisoner 'stripes': {problem}")
 
 
+class Presets(Stripes):
+    presets = {  # noqa: RUF012
+        "misspelt": {"stepz": 2},
+        "ill-typed": {"steps": "many", "path": "here"},
+        "low": {"steps": 0, "path": "here"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("preset", "problem"),
+    [
+        ("misspelt", ": its preset 'misspelt' sets 'stepz', which is not a parameter. Did you mean 'steps'?"),
+        ("ill-typed", ", preset 'ill-typed': steps takes a whole number, at least 1 and at most 9; got 'many'."),
+        ("low", ", preset 'low': steps takes a whole number, at least 1 and at most 9; got 0."),
+    ],
+)
+def test_wrong_value_in_a_preset_is_reported_in_one_line_that_names_the_preset(preset, problem):
+    with pytest.raises(UsageError) as error:
+        Presets.resolve("poisoner 'stripes'", preset)
+    assert str(error.value).startswith(f"poisoner 'stripes'{problem}")
+    assert "\n" not in str(error.value)
+
+
+def test_wrong_option_is_not_blamed_on_the_preset():
+    with pytest.raises(UsageError, match=r"^poisoner 'stripes': steps takes"):
+        Presets.resolve("poisoner 'stripes'", "low", options={"steps": "x"})
+
+
 def test_numbers_of_a_choice_are_read_from_text():
     params = Stripes.resolve("stripes", options={"path": "here", "shape": "sine", "layers": "2", "views": "6"})
     assert (params.shape, params.layers, params.views) == ("sine", 2, 6)

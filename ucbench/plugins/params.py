@@ -111,7 +111,7 @@ class Params(BaseModel):
 
         Raises:
             UsageError: for an unknown preset or option (with the nearest names), a value of the wrong type, an argument
-                the component does not take, or one that is an option too.
+                the component does not take, or one that is an option too. What is wrong in a preset names the preset.
         """
         named = argument if cls.argument is None else argument or (options or {}).get(cls.argument)
         if (params := cls.for_argument(named)) is not cls:
@@ -122,7 +122,13 @@ class Params(BaseModel):
                 f"{label} has no preset {preset!r}.{did_you_mean(preset, cls.preset_names())}"
                 f" Its presets: {', '.join(cls.preset_names())}."
             )
-        values: dict[str, Any] = dict(cls.presets.get(preset, {}))
+        inherited = cls.presets.get(preset, {})
+        values: dict[str, Any] = dict(inherited)
+        for key in inherited:
+            if key not in cls.model_fields:
+                raise UsageError(
+                    f"{label}: its preset {preset!r} sets {key!r}, which is not a parameter.{cls._known_fields(key)}"
+                )
         if argument is not None:
             if cls.argument is None:
                 raise UsageError(f"{label} takes no argument, got {argument!r}. Write options as key=value.")
@@ -131,16 +137,20 @@ class Params(BaseModel):
             values[cls.argument] = argument
         for key, value in (options or {}).items():
             if key not in cls.model_fields:
-                raise UsageError(
-                    f"{label} has no parameter {key!r}.{did_you_mean(key, cls.model_fields)}"
-                    f" Its parameters: {', '.join(cls.model_fields) or 'none'}."
-                )
+                raise UsageError(f"{label} has no parameter {key!r}.{cls._known_fields(key)}")
             values[key] = cls._from_text(key, value) if isinstance(value, str) else value
         try:
             return cls(**values)
         except ValidationError as error:
             text = problems(error, cls.model_fields, values | dict(options or {}))
+            wrong = {item["loc"][0] for item in error.errors() if item["loc"]}
+            if any(key in wrong and values[key] is value for key, value in inherited.items()):
+                label = f"{label}, preset {preset!r}"
             raise UsageError(f"{label}: {text}{'' if text.endswith('?') else '.'}") from error
+
+    @classmethod
+    def _known_fields(cls, wrong: str) -> str:
+        return f"{did_you_mean(wrong, cls.model_fields)} Its parameters: {', '.join(cls.model_fields) or 'none'}."
 
     @classmethod
     def _from_text(cls, key: str, text: str) -> Any:

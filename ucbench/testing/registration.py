@@ -123,7 +123,7 @@ def _presets(registry: Registry, spec: ComponentSpec, ref: ComponentRef) -> str 
         try:
             registry.resolve(spec.kind, dataclasses.replace(plain, preset=preset))
         except UsageError as error:
-            return f"The preset {preset!r} is not valid: {error}"
+            return str(error)
     return None
 
 
