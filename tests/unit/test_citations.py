@@ -29,6 +29,19 @@ def test_citation_of_a_data_set_with_a_doi_is_no_conference_paper():
     )
 
 
+@pytest.mark.parametrize(("venue", "howpublished"), [("CVPR ", "  howpublished  = {CVPR},\n"), ("", "")])
+def test_citation_without_identifier_has_authors_title_and_year(venue, howpublished):
+    (each,) = citations(f"A. Author, B. Other: Some Images. {venue}2022. (its baseline)")
+    assert (each.link, each.label, each.note) == ("", "", "its baseline")
+    assert each.bibtex() == (
+        "@misc{author2022some,\n"
+        "  author        = {A. Author and B. Other},\n"
+        "  title         = {{Some Images}},\n"
+        f"{howpublished}"
+        "  year          = {2022},\n}"
+    )
+
+
 def test_citation_joins_authors_and_keeps_a_title_with_a_colon():
     (each,) = citations("J. Zhang, X.-Y. Ma: Clusters: A Study. CVPR 2023. arXiv 2301.01217 (its baseline)")
     assert each[:4] == (["J. Zhang", "X.-Y. Ma"], "Clusters: A Study", "CVPR", "2023")
@@ -40,7 +53,7 @@ def test_citation_joins_authors_and_keeps_a_title_with_a_colon():
     [
         "Somebody & others, 100 %",
         "A. B: Title. CVPR. arXiv 2001.00001",
-        "A. B: Title. 2020.",
+        "A. B: Title. 2020",
         "A. B: Title. 2020. arXiv 2001.00001; C. D, unpublished",
     ],
 )

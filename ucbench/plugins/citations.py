@@ -1,7 +1,8 @@
 """Citations of specs, with links and as BibTeX.
 
 A spec's ``paper`` is ``AUTHORS: TITLE. VENUE YEAR. IDENTIFIER (NOTE)``, several separated by ``; ``. The identifier is
-``arXiv NUMBER``, ``doi DOI`` or an address; venue and note may be missing. A text of another form is shown as it is.
+``arXiv NUMBER``, ``doi DOI`` or an address; venue, identifier and note may be missing. A text of another form is shown
+as it is.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import NamedTuple
 
 _CITATION = re.compile(
     r"(?P<authors>[^:]+): (?P<title>.+?)(?P<stop>[.?!]) "
-    r"(?P<venue>(?:[^.?!]*\S )?(?P<year>(?:19|20)\d\d)(?: [^.?!]+)?)\. "
-    r"(?:arXiv (?P<arxiv>\d{4}\.\d{4,5})|doi (?P<doi>10\.\S+)|(?P<url>https://\S+))"
+    r"(?P<venue>(?:[^.?!]*\S )?(?P<year>(?:19|20)\d\d)(?: [^.?!]+)?)\."
+    r"(?: (?:arXiv (?P<arxiv>\d{4}\.\d{4,5})|doi (?P<doi>10\.\S+)|(?P<url>https://\S+)))?"
     r"(?: \((?P<note>.+)\))?"
 )
 _SPECIAL = str.maketrans(
@@ -41,7 +42,7 @@ class Citation(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The identifier, which a link shows; of an address the last part."""
+        """The identifier, which a link shows; of an address the last part. Empty without an identifier, as the link."""
         return f"arXiv {self.arxiv}" if self.arxiv else f"doi {self.doi}" if self.doi else self.url.split("/")[-1]
 
     @property
