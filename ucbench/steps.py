@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ucbench.matrix.cell import Cell
+from ucbench.matrix.names import titled
 from ucbench.plugins.specs import ExecutorSpec
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ class PlannedCell:
     def release_done(self) -> bool:
         """Whether this cell has no release to craft."""
         return self.release != "to craft"
+
+    def __repr__(self) -> str:
+        """What a row of ``ucbench plan`` says, in one line."""
+        seconds = "" if self.done else "? s" if self.seconds is None else f"{self.seconds:.0f} s"
+        state = ["done" if self.done else "to run", self.release and f"release {self.release}", seconds]
+        title = titled(self.cell.describe(), str(self.cell.craft.poisoner))
+        return f"<PlannedCell {title} | {', '.join(filter(None, state))}>"
 
 
 def run_session(

@@ -172,6 +172,14 @@ def test_plan_computes_nothing_and_lists_existing_results(tmp_path):
     assert [cell.seconds for cell in after] == [0] * 3 + [None] * 3
 
 
+def test_planned_cell_is_shown_as_its_row(tmp_path):
+    clean, _, stripes = map(repr, plan("stripes"))
+    assert clean == "<PlannedCell spots | clean | tiny | seed 0 | to run, ? s>"
+    assert stripes == "<PlannedCell spots | stripes linf 24 | tiny | seed 0 | to run, release to craft, ? s>"
+    run("stripes", out=tmp_path / "out")
+    assert [repr(cell).rpartition(" | ")[2] for cell in plan("stripes")] == ["done>"] * 3
+
+
 def test_plan_counts_records_of_the_result_folder(tmp_path, monkeypatch):
     run("stripes", out=tmp_path / "out")
     monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "empty"))
