@@ -117,7 +117,7 @@ def plan_session(
     """
     from ucbench.running.estimate import predicted, probe_training, training_work
     from ucbench.running.preflight import check_components
-    from ucbench.running.tasks import finished, task_of, with_crafting
+    from ucbench.running.tasks import finished, task_of, with_crafting, with_other_threads
 
     planned = []
     crafting: set[str | None] = set()
@@ -125,6 +125,8 @@ def plan_session(
     done_before = [finished(task, session, out) is not None for task in tasks]
     undone = [task for task, done in zip(tasks, done_before, strict=True) if not done]
     check_components(undone, session)
+    for hint in with_other_threads(undone, session, out):
+        session.progress.say(hint)
     # A craft is for the first cell that needs it, which a cell that is done does not.
     left = with_crafting(undone, session)
     for task, done in zip(tasks, done_before, strict=True):

@@ -17,6 +17,7 @@ from ucbench.running import compute
 from ucbench.running.metric_values import metric_key, training_of
 from ucbench.running.runner import run_cells
 from ucbench.running.tasks import task_of
+from ucbench.steps import plan_session
 from ucbench.store.store import Store
 
 
@@ -69,6 +70,23 @@ def test_rerun_all_retrains_on_the_same_releases_with_equal_results(tmp_path):
     assert [read_record(record_path(tmp_path / "out", r["cell"])) for r in again] == again
     # What was computed anew is what the store has from now on.
     assert run(tmp_path, "stripes", "badge")[0] == again
+
+
+def test_cells_recorded_with_other_threads_are_named_in_one_line(tmp_path):
+    run(tmp_path, "stripes")
+    registry = tiny.registry()
+    session = tiny.session(tmp_path / "store")
+    session = session.with_numerics(replace(session.numerics, threads=session.numerics.threads + 1))
+    session.progress = Listening(session.progress)
+    cells = expand(Axes(["spots"], ["stripes", "badge"], ["tiny"], ["original"]), registry)
+    threads = session.numerics.threads - 1
+    hint = f"3 cells have records with threads = {threads}; give --threads {threads} to use them."
+    assert [cell.done for cell in plan_session(cells, session, out=tmp_path / "out")] == [False] * 4
+    assert session.progress.said.count(hint) == 1
+    run_cells(cells, session, out=tmp_path / "out")
+    assert session.progress.said.count(hint) == 2
+    run_cells(cells, session, out=tmp_path / "out")
+    assert session.progress.said.count(hint) == 2
 
 
 def test_rerun_reports_a_changed_number(tmp_path):

@@ -27,6 +27,7 @@ from ucbench.running.tasks import (
     succeeded,
     task_of,
     title,
+    with_other_threads,
     with_recorded_metrics,
 )
 from ucbench.session import Session
@@ -96,6 +97,8 @@ def run_cells(
 
     if records:
         session.progress.say(f"{len(records)} of {len(tasks)} cells from records.")
+    for hint in with_other_threads(missing, session, out):
+        session.progress.say(hint)
     if missing:
         count = session.progress.cells(len(missing), time_left.text)
         with interruptible():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -11,11 +12,12 @@ from typing import Any, Literal, NamedTuple, get_args
 from ucbench.errors import DataError, UcbenchError, UsageError, did_you_mean, visible
 from ucbench.matrix.cell import Cell
 from ucbench.matrix.names import titled
+from ucbench.numerics import Numerics
 from ucbench.plugins.specs import MetricSpec
-from ucbench.results.records import BEHIND, Record, platform_of, read_record, record_path
+from ucbench.results.records import BEHIND, Record, platform_of, read_record, record_files, record_path
 from ucbench.running.metric_values import metric_key, recorded_values, training_of, with_metrics, with_values
 from ucbench.session import Session
-from ucbench.store.untrusted import only_text
+from ucbench.store.untrusted import only_text, read_json
 
 _log = logging.getLogger(__name__)
 
@@ -53,10 +55,14 @@ class Task:
 
 def task_of(cell: Cell, session: Session) -> Task:
     """The cell with its keys; loads its data set."""
+    return _task_with(session.numerics, cell, session)
+
+
+def _task_with(numerics: Numerics, cell: Cell, session: Session) -> Task:
     data = session.data(cell)
-    release_key = cell.release_key(session.protected(cell).fingerprint, session.numerics)
+    release_key = cell.release_key(session.protected(cell).fingerprint, numerics)
     trusted = data.trusted.fingerprint if data.trusted is not None else None
-    key = cell.key(release_key, data.train.fingerprint, data.test.fingerprint, session.numerics, trusted)
+    key = cell.key(release_key, data.train.fingerprint, data.test.fingerprint, numerics, trusted)
     return Task(cell, key, release_key)
 
 
@@ -153,6 +159,31 @@ def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool
     if failed_too and written is not None and written["status"] != "ok":
         return result(written)
     return None
+
+
+def with_other_threads(undone: Iterable[Task], session: Session, out: Path | None) -> list[str]:
+    """A sentence for each number of threads with which the result folder has records of cells that are not done."""
+    tasks = [task for task in undone if not task.force]
+    threads_of = {} if out is None or not tasks else _threads_of_records(out)
+    sentences = []
+    for threads in sorted(set(threads_of.values()) - {session.numerics.threads}):
+        numerics = replace(session.numerics, threads=threads)
+        keys = [_task_with(numerics, task.cell, session).key for task in tasks]
+        if count := sum(threads_of.get(key) == threads for key in keys):
+            cells = "1 cell has a record" if count == 1 else f"{count} cells have records"
+            sentences.append(f"{cells} with threads = {threads}; give --threads {threads} to use them.")
+    return sentences
+
+
+def _threads_of_records(out: Path) -> dict[str, int]:
+    """The threads of each successful record by its key; records are not checked, which is slow and decides nothing."""
+    threads_of = {}
+    for path in record_files(out):
+        with suppress(OSError, ValueError, LookupError, TypeError):  # other files
+            record = read_json(path)
+            if record["status"] == "ok" and type(threads := record["numerics"]["threads"]) is int:
+                threads_of[path.stem] = threads
+    return threads_of
 
 
 def succeeded(task: Task, session: Session, out: Path | None) -> bool:
