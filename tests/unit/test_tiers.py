@@ -64,9 +64,10 @@ def test_tiers_of_a_line_are_over_the_same_seeds():
         [boards.record("uc", seed, 30, "cutmix") for seed in (0, 1)],
         [boards.record("uc", seed, 99, "jpeg") for seed in (1, 2)],
     )
-    assert list(best_of(found, "uc")) == ["none"]
+    best = best_of(found, "uc")
+    assert (best["none"].accuracy.mean, best["T0"], best["T1"]) == (20, (2, 3), (2, 3))
     apart = tables(boards.rows_of({"uc": [30]}, "cutmix"), [boards.record("uc", 1, 99, "jpeg")])
-    assert best_of(apart, "uc") == {}
+    assert best_of(apart, "uc") == {"T0": (1, 2), "T1": (1, 2)}
 
 
 def test_tier_skips_failed_cells():
@@ -102,6 +103,17 @@ def test_tier_table_marks_untried_tiers():
     assert "| `clean` | 95.0 | not run |" in text
     assert "| `uc` | 20.0 | 50.0 `jpeg` |" in text
     assert "| `lsp` (labels clusters:k=10) | 30.0 | not run |" in text
+
+
+def test_tier_table_tells_incomplete_tiers_from_untried_ones():
+    text = to_markdown(
+        tables(
+            boards.rows_of({"clean": [95.0, 95.0], "uc": [20.0, 20.0]}),
+            [boards.record("uc", 1, 50.0, "jpeg")],
+        )
+    )
+    assert "| `uc` | 20.0 ± 0.0 | incomplete: 1 of 2 |" in text
+    assert "| `clean` | 95.0 ± 0.0 | not run |" in text
 
 
 def test_bar_in_a_name_ends_no_cell_of_a_tier_table():

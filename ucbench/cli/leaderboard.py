@@ -270,4 +270,7 @@ def tiers_command(
             typer.echo()
         print_notes(f"{heading_of(one)}:", one.verdict)
         print_table(to_columns(one), layout)
-    print_notes("\nMean of the best defense of a tier ± half-width of the 95 % t interval, in percent.")
+    print_notes(
+        "\nMean of the best defense of a tier ± half-width of the 95 % t interval, in percent."
+        " Incomplete: no defense of the tier has all crafts; how many one has."
+    )

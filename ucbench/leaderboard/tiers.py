@@ -29,6 +29,13 @@ class Best(NamedTuple):
     tried: int
 
 
+class Incomplete(NamedTuple):
+    """A tier without a worst case, because each of its defenses lacks a craft: the most that one has, of how many."""
+
+    done: int
+    crafts: int
+
+
 class Table(NamedTuple):
     """Poisoners against tiers, in one setting.
 
@@ -36,13 +43,14 @@ class Table(NamedTuple):
         setting: the values of :data:`EXPLOITER` and :data:`BUDGET`.
         gate: the judgement of the setting.
         tiers: the tiers that occur, in order.
-        lines: for each poisoner (the values of :data:`ENTRY`), the worst case of each tier that was tried on it.
+        lines: for each poisoner (the values of :data:`ENTRY`), the worst case of each tier that was tried on it, or how
+            far that got.
     """
 
     setting: tuple[Any, ...]
     gate: Judgement
     tiers: tuple[str, ...]
-    lines: tuple[tuple[tuple[Any, ...], dict[str, Best]], ...]
+    lines: tuple[tuple[tuple[Any, ...], dict[str, Best | Incomplete]], ...]
 
     @property
     def verdict(self) -> str:
@@ -80,14 +88,17 @@ def by_tier(table: pd.DataFrame, tier_of: Callable[[str], str], verdicts: Sequen
     return tables
 
 
-def _best(accuracies: pd.DataFrame, tier_of: Callable[[str], str]) -> dict[str, Best]:
-    complete = accuracies.columns[accuracies.notna().all()]
-    tiers = {defense: NO_TIER if defense == NO_DEFENSE else tier_of(defense) for defense in complete}
-    best = {}
+def _best(accuracies: pd.DataFrame, tier_of: Callable[[str], str]) -> dict[str, Best | Incomplete]:
+    done = accuracies.notna().sum()
+    tiers = {defense: NO_TIER if defense == NO_DEFENSE else tier_of(defense) for defense in accuracies.columns}
+    best: dict[str, Best | Incomplete] = {}
     for tier in dict.fromkeys(tiers.values()):
-        defenses = [defense for defense in complete if tiers[defense] == tier]
-        if case := worst_case(accuracies, defenses):
-            best[tier] = Best(case.accuracy, case.defense, len(defenses))
+        tried = [defense for defense in tiers if tiers[defense] == tier]
+        complete = [defense for defense in tried if done[defense] == len(accuracies)]
+        if case := worst_case(accuracies, complete):
+            best[tier] = Best(case.accuracy, case.defense, len(complete))
+        else:
+            best[tier] = Incomplete(int(done[tried].max()), len(accuracies))
     return best
 
 
@@ -113,7 +124,7 @@ def to_columns(table: Table) -> list[TextColumn]:
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
-    """The tables as Markdown, each below its verdict; a cell has accuracy, half-width of the interval and defense."""
+    """The tables as Markdown, each below its verdict; a cell has accuracy, interval and defense, or says what lacks."""
     parts = []
     for table in tables:
         lines = (
@@ -135,8 +146,10 @@ def _name(name: tuple[Any, ...], quote: str = "") -> str:
     return entry_text({**values, "poisoner": f"{quote}{values['poisoner']}{quote}"})
 
 
-def _cell(best: Best | None, between: str, quote: str = "") -> str:
+def _cell(best: Best | Incomplete | None, between: str, quote: str = "") -> str:
     if best is None:
         return "not run"
+    if isinstance(best, Incomplete):
+        return f"incomplete: {best.done} of {best.crafts}"
     by = "" if best.defense == NO_DEFENSE else f"{between}{quote}{best.defense}{quote}"
     return best.accuracy.text() + by + (f" (of {best.tried})" if best.tried > 1 else "")
