@@ -83,11 +83,14 @@ def _conditions(board: str, groups: Iterable[Summary]) -> dict[str, Any]:
     }
 
 
-def _accuracy(summary: Summary) -> dict[str, float | int | None]:
-    """Mean test accuracy in percent, half-width of its 95 % interval or None, and the crafts behind it."""
+def _accuracy(summary: Summary) -> dict[str, float | int | str | None]:
+    """Mean test accuracy in percent, half-width of its 95 % interval or None, the crafts behind it, and all as text.
+
+    There is none of one craft, and that of two says little: the text has both values instead.
+    """
     interval = summary.means["test_accuracy"]
-    half = round(interval.half, 1) if interval.half == interval.half else None
-    return {"mean": round(interval.mean, 1), "half": half, "n": interval.n}
+    half = round(interval.half, 1) if interval.n > 2 else None
+    return {"mean": round(interval.mean, 1), "half": half, "n": interval.n, "text": interval.text(both=True)}
 
 
 def _only(groups: Iterable[Summary], base: str, defense: str = NO_DEFENSE) -> Summary:

@@ -13,7 +13,7 @@ import protected_folder as made
 import pytest
 from PIL import Image
 
-from ucbench.protection.boards import accuracy_text, is_exploratory, measured
+from ucbench.protection.boards import is_exploratory, measured
 from ucbench.protection.effect import Effect
 from ucbench.protection.illustrations import CROP, FACTOR, comparisons, groups
 from ucbench.protection.report import command, report, write_report
@@ -169,11 +169,10 @@ def test_report_names_the_settings_of_which_remedies_took_the_change_back(folder
     settings = folder.manifest.settings.model_copy(update={"poisoner": "uc@photos"})
     text = text_of(page(folder._replace(manifest=folder.manifest.model_copy(update={"settings": settings}))))
     assert "remedies were tried on photographs changed by uc (photos-defenses/v1, network airbench@small" in text
+    assert re.search(r"named \d+\.\d \(\d+\.\d, \d+\.\d\) % correctly without a remedy", text)  # of two crafts
 
 
-def test_accuracies_of_boards_show_interval_and_few_crafts():
-    assert accuracy_text({"mean": 30.84, "half": 11.6, "n": 3}) == "30.8 ± 11.6 %"
-    assert accuracy_text({"mean": 93.2, "half": None, "n": 1}) == "93.2 %"
+def test_few_crafts_are_exploratory():
     assert is_exploratory({"mean": 1, "half": 1, "n": 3})
     assert not is_exploratory({"mean": 1, "half": 1, "n": 4})
 

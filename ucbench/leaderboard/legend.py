@@ -44,6 +44,8 @@ _ROWS = {
     SHAM: "uniform random noise within the same budget",
     POSITIVE: "a pattern made from the exploiter's own labels, a control of the gate",
 }
+#: Columns of means with intervals, or with both values of two.
+_MEANS = ("worst case %", "effect %", "no defense %")
 #: Terms above every table, and those above tables of other settings than the usual.
 _ALWAYS, _SETTING = {"Gate", "Label access"}, ("Mixture", "Trusted images")
 
@@ -120,6 +122,9 @@ def legend(entries: Sequence[Entry]) -> tuple[str, ...]:
         **{f"{term}: {meaning}.": term in terms for term, meaning in MEANINGS.items()},
         f"±: half-width of the 95 % t interval of a mean over crafts{of_clean.format('over ')}.": any(
             "±" in text for line in lines for text in line.texts
+        ),
+        "Parentheses: both values behind a mean of two, whose interval would say little.": any(
+            text.endswith(")") for header in _MEANS for text in texts[header]
         ),
         f"n: crafts x trainings on each{few}{of_clean.format('')}.": True,
         "SD: standard deviations of the accuracy without defense, over crafts and over trainings on one release.": "SD"

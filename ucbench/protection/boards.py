@@ -50,12 +50,6 @@ def measured(settings: Settings) -> Measured:
     return Measured(photographs, accuracy, defended, tuple(differences))
 
 
-def accuracy_text(value: dict[str, Any]) -> str:
-    """``30.8 ± 11.6 %``, or the mean alone without an interval."""
-    half = "" if value["half"] is None else f" ± {value['half']:.1f}"
-    return f"{value['mean']:.1f}{half} %"
-
-
 def is_exploratory(value: dict[str, Any]) -> bool:
     """Whether fewer crafts are behind the mean than its interval should have."""
     return int(value["n"]) < ENOUGH_CRAFTS

@@ -13,7 +13,7 @@ from typing import Any
 
 from ucbench.leaderboard.site.render import asset, environment
 from ucbench.numerics import versions
-from ucbench.protection.boards import accuracy_text, is_exploratory, measured
+from ucbench.protection.boards import is_exploratory, measured
 from ucbench.protection.effect import Effect
 from ucbench.protection.illustrations import FACTOR, comparisons, groups
 from ucbench.protection.manifest import MANIFEST, WEAK, Manifest
@@ -51,7 +51,7 @@ def report(
 ) -> str:
     """The page as HTML, see :func:`write_report`."""
     templates = environment("ucbench.protection")
-    templates.globals |= {"accuracy_text": accuracy_text, "is_exploratory": is_exploratory}
+    templates.globals |= {"is_exploratory": is_exploratory}
     own = files("ucbench.protection") / "templates"
     script = (own / "report.js").read_text(encoding="utf-8")
     return templates.get_template("report.html.j2").render(
