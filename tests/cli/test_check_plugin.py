@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import textwrap
 import types
 
@@ -230,6 +231,32 @@ def test_uncheckable_component_is_not_a_success(capsys):
     assert (code, failed(entry)) == (1, {"spec/sample"})
     assert "path" in entry["not_checked_because"]
     assert verdicts(entry)["dataset/same-load"] == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("labels", "evidence"),
+    [
+        ("clean.known_labels[1:] % 2", "sample: labels must be int64 [13], got int64 [12]"),
+        ("clean.known_labels / 2", "sample: labels must be int64 [13], got float64 [13]"),
+        ("list(clean.known_labels % 2)", "sample: labels must be int64 [13], got a list"),
+        ("clean.known_labels + 5", "sample: labels run from 5 to 7, but there are 2 class names"),
+    ],
+)
+def test_labeling_with_wrong_labels_breaks_a_rule(capsys, tmp_path, labels, evidence):
+    code, entry = checked_source(capsys, tmp_path, source("labeling", "clean.known_labels % 2", labels))
+    assert (code, failed(entry), entry["not_checked_because"]) == (1, {"labeling/labelled"}, None)
+    (line,) = (line for line in entry["rules"] if line["verdict"] == "failed")
+    assert line["evidence"].startswith(evidence)
+    assert line["evidence"].endswith("(thing.py, line 19)")
+
+
+def test_component_that_refuses_few_images_is_skipped_with_its_reason(capsys, tmp_path):
+    text = source("poisoner", "noise = torch", "raise ucbench.UsageError('It needs 50 images.'); noise = torch")
+    (tmp_path / "thing.py").write_text(text)
+    assert main(["check-plugin", "--plugin", str(tmp_path / "thing.py")]) == 1
+    shown = capsys.readouterr().out
+    assert re.search(r"\n  Skipped:  It needs 50 images\. \(thing\.py, line \d+\)\n", shown)
+    assert "0 failed" in shown
 
 
 def test_unknown_name_is_a_usage_error(capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import shutil
@@ -19,7 +20,7 @@ from ucbench.cli.output import print_json, print_table
 from ucbench.errors import PluginError, UsageError, did_you_mean
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.manager import LoadedPlugin
-from ucbench.plugins.registry import Registry, installed
+from ucbench.plugins.registry import Registry, installed, kind_named
 from ucbench.plugins.specs import SPEC_KINDS
 from ucbench.results.text import TextColumn
 
@@ -105,8 +106,9 @@ def _targets(names: Sequence[str], registry: Registry) -> list[_Target]:
 
 def _named(name: str, registry: Registry) -> list[_Target]:
     kind, slash, reference = name.partition("/")
-    if slash and (singular := kind.lower().removesuffix("s")) in SPEC_KINDS:
-        return [(singular, reference)]
+    if slash:
+        with contextlib.suppress(UsageError):  # a path has slashes too
+            return [(kind_named(kind), reference)]
     plugins = [plugin for plugin in registry.plugins if _plain(name) in map(_plain, _names_of(plugin))]
     if plugins:
         return [target for plugin in plugins for target in _of_plugin(plugin)]
@@ -204,8 +206,8 @@ def _print(report: _Report) -> None:
             for label, text in (("Rule:", f"{line.states}."), ("Evidence:", line.evidence), ("Fix:", line.fix)):
                 _print_wrapped(label, text)
     if report.not_checked_because and report.not_checked_because not in (line.evidence for line in report.lines):
-        typer.echo("\nNot checked completely")
-        _print_wrapped("Reason:", report.not_checked_because)
+        typer.echo()
+        _print_wrapped("Skipped:", report.not_checked_because)
     counts = [sum(line.verdict == verdict for line in report.lines) for verdict in ("ok", "failed", "skipped")]
     typer.echo("\n{} ok, {} failed, {} skipped.\n".format(*counts))
 

@@ -143,8 +143,9 @@ def _read_only(array: NDArray) -> NDArray:  # type: ignore[type-arg]
 
 
 def _checked_labels(labels: Labels, count: int, classes: int, name: str) -> Labels:
-    if labels.dtype != np.int64 or labels.shape != (count,):
-        raise DataError(f"{name}: labels must be int64 [{count}], got {labels.dtype} {list(labels.shape)}.")
+    if getattr(labels, "dtype", None) != np.int64 or labels.shape != (count,):
+        given = f"{labels.dtype} {list(labels.shape)}" if hasattr(labels, "dtype") else f"a {type(labels).__name__}"
+        raise DataError(f"{name}: labels must be int64 [{count}], got {given}.")
     if count and (labels.min() < 0 or labels.max() >= classes):
         raise DataError(
             f"{name}: labels run from {labels.min()} to {labels.max()}, but there are {classes} class names."

@@ -23,7 +23,7 @@ IMAGES = Rule(
 )
 LABELLED = Rule(
     "labelled",
-    "apply() must label every image",
+    "apply() must label every image, by the number of its class",
     "Pass an int64 [N] for all N images to with_labels(); an exploiter trains on the whole published set.",
 )
 CLASSES = Rule(
@@ -97,7 +97,7 @@ def _apply(
     subject: Subject[LabelingSpec], clean: ImageSet, published: ImageSet, test: ImageSet, state: int = 0
 ) -> tuple[ImageSet, ImageSet]:
     run = make_run(stage="labeling", surrogate=TinySurrogate() if subject.spec.surrogate else None)
-    with subject.calling("apply()", clean, published, test, state=state):
+    with subject.calling("apply()", clean, published, test, state=state, malformed=LABELLED):
         returned = subject.build().apply(clean, published, test, run)
         train, scoring = returned
     return train, scoring

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ucbench.data.imageset import ImageSet
-from ucbench.errors import ContractError, UcbenchError, UsageError, place_of
+from ucbench.errors import ContractError, DataError, UcbenchError, UsageError, place_of
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import ComponentSpec
 from ucbench.testing.rules import Findings, Rule, RuleError, current_findings
@@ -102,8 +102,12 @@ class Subject(Generic[S]):
         self.require(True, rule, "")
 
     @contextlib.contextmanager
-    def running(self, what: str, rule: Rule = RUNS) -> Iterator[None]:
-        """The rule is broken if the component's code inside raises, unless it reports an error of the user."""
+    def running(self, what: str, rule: Rule = RUNS, malformed: Rule | None = None) -> Iterator[None]:
+        """The rule is broken if the component's code inside raises, unless it reports an error of the user.
+
+        Args:
+            malformed: the rule that is broken instead by making an image set with wrong images or labels.
+        """
         try:
             yield
         except RuleError:
@@ -111,24 +115,34 @@ class Subject(Generic[S]):
         except ContractError as error:
             place = place_in_package(error, self.package)
             raise RuleError(self.label, rule.stated(str(error)), place and f"Raised by {place}") from error
-        except UcbenchError:
-            raise
+        except UcbenchError as error:
+            if not (isinstance(error, DataError) and place_of(error, lambda name: name == ImageSet.__module__)):
+                raise
+            evidence = f"{str(error).removesuffix('.')}{place_in_package(error, self.package)}"
+            raise RuleError(self.label, malformed or rule.stated(f"{what} failed"), evidence) from error
         except Exception as error:
             raise RuleError(self.label, rule.stated(f"{what} failed"), error_text(error, self.package)) from error
 
     @contextlib.contextmanager
-    def calling(self, what: str, *inputs: ImageSet | Tensor, state: int = 0, rule: Rule = RUNS) -> Iterator[None]:
+    def calling(
+        self,
+        what: str,
+        *inputs: ImageSet | Tensor,
+        state: int = 0,
+        rule: Rule = RUNS,
+        malformed: Rule | None = None,
+    ) -> Iterator[None]:
         """Run the component's code inside: it must not raise, draw from global generators, or modify ``inputs``.
 
         Args:
             what: the call as messages name it.
             state: seed of the global generators. Two calls whose results must be equal use two states.
-            rule: the rule that is broken if the code raises.
+            rule: the rule that is broken if the code raises; ``malformed``: as of :meth:`running`.
         """
         before = [_snapshot(value) for value in inputs]
         with seeded(state):
             generators = _global_generators()
-            with self.running(what, rule):
+            with self.running(what, rule, malformed):
                 yield
             self.require(True, rule, "")
             with self.isolated():
