@@ -152,6 +152,26 @@ def check_components(tasks: Iterable[Task], session: Session) -> None:
                 check_count(who, least, where, protected)
 
 
+def check_defenses(tasks: Iterable[Task]) -> None:
+    """Check that chains of defenses can be built, and that those which learn from leaked pairs can have them.
+
+    Raises:
+        UsageError: if not.
+    """
+    # Not at the top: planning, which builds nothing, needs no torch.
+    from ucbench.exploit.defend import pipeline_of
+    from ucbench.running.sets import check_pairs
+
+    cells = [task.cell for task in tasks]
+    # Each distinct chain once: some values, and whether parts fit together, only their classes know.
+    for chain, defense in {cell.defense_text: cell.defense for cell in cells}.items():
+        with _unless_plugin_fails(f"Defense {chain}: "):
+            pipeline_of(defense)
+    for cell in cells:
+        with _unless_plugin_fails():
+            check_pairs(cell)
+
+
 def _distinct(cells: Iterable[Cell]) -> Iterator[Component[Any]]:
     """The components of cells, each once."""
     parts = {id(part): part for cell in cells for part in cell.components.values()}

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ucbench.errors import StoreError, UsageError
-from ucbench.exploit.defend import pipeline_of
+from ucbench.errors import StoreError
 from ucbench.matrix.cell import Cell
 from ucbench.plugins.specs import CellEvent
 from ucbench.results.records import Record, write_record
@@ -16,8 +15,7 @@ from ucbench.running.estimate import TimeLeft
 from ucbench.running.executors.serial import Executor, Serial
 from ucbench.running.interruption import interruptible
 from ucbench.running.observing import observed
-from ucbench.running.preflight import check_components, check_space
-from ucbench.running.sets import check_pairs
+from ucbench.running.preflight import check_components, check_defenses, check_space
 from ucbench.running.tasks import (
     Rerun,
     Task,
@@ -68,8 +66,7 @@ def run_cells(
     tasks = distinct(requested)
     records, before, missing = _sorted_out(tasks, session, out, rerun)
     check_components(missing, session)
-    _refuse_wrong_defenses(task.cell for task in missing)
-    _refuse_lack_of_pairs(task.cell for task in missing)
+    check_defenses(missing)
     check_space(missing, session)
     time_left = TimeLeft(missing, session)
 
@@ -141,27 +138,6 @@ def _sweep(session: Session, out: Path | None) -> None:
     session.store.sweep_drafts()
     for folder in (out, out / "records", out / "sheets") if out is not None else ():
         sweep_drafts(folder)
-
-
-def _refuse_wrong_defenses(cells: Iterable[Cell]) -> None:
-    """Build each distinct chain once: some values, and whether parts fit together, only their classes know."""
-    for chain, defense in {cell.defense_text: cell.defense for cell in cells}.items():
-        try:
-            pipeline_of(defense)
-        except UsageError as error:
-            raise UsageError(f"Defense {chain}: {error}") from error
-        except (Exception, SystemExit):  # not the request's fault: the cells that fail say so, and the others go on
-            continue
-
-
-def _refuse_lack_of_pairs(cells: Iterable[Cell]) -> None:
-    for cell in cells:
-        try:
-            check_pairs(cell)
-        except UsageError:
-            raise
-        except (Exception, SystemExit):  # of the poisoner's class: as above
-            continue
 
 
 def _changed(before: Record | None, now: Record) -> str:
