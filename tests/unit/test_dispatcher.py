@@ -282,7 +282,7 @@ class TestSchedule:
     def test_release_is_handed_out_once_and_its_cells_after_it(self, session):
         (spots,) = [task for task in tasks(session, seeds=1) if "spots" in str(task.cell.craft.poisoner)]
         again = Task(spots.cell, "another key", spots.release_key)
-        schedule = Schedule([spots, again], crafted=())
+        schedule = Schedule([(spots, True), (again, False)])
         job = schedule.next()
         assert (job.kind, job.task) == ("craft", spots)
         assert schedule.next() is None
@@ -293,12 +293,12 @@ class TestSchedule:
 
     def test_crafted_releases_are_not_handed_out(self, session):
         work = tasks(session)
-        schedule = Schedule(work, {task.release_key for task in work})
+        schedule = Schedule([(task, False) for task in work])
         assert [schedule.next().kind for _ in work] == ["cell"] * len(work)
 
     def test_cells_of_a_release_given_up_are_returned_and_not_handed_out(self, session):
         (spots,) = [task for task in tasks(session, seeds=1) if "spots" in str(task.cell.craft.poisoner)]
-        schedule = Schedule([spots], crafted=())
+        schedule = Schedule([(spots, True)])
         assert schedule.give_up(schedule.next()) == [spots]
         assert not schedule
 

@@ -114,15 +114,11 @@ def stated_components(cell: Cell) -> dict[str, dict[str, Any]]:
 
 def with_crafting(tasks: Iterable[Task], session: Session) -> Iterator[tuple[Task, bool]]:
     """Each task, and whether it has to craft its release: the store lacks it, and no earlier task crafts it."""
-    crafted: set[str] = set()
+    seen: set[str | None] = set()
     for task in tasks:
-        release_key = task.release_key
-        crafts = (
-            release_key is not None and release_key not in crafted and session.store.get("release", release_key) is None
-        )
-        if release_key is not None:
-            crafted.add(release_key)
-        yield task, crafts
+        key = task.release_key
+        yield task, key is not None and key not in seen and session.store.get("release", key) is None
+        seen.add(key)
 
 
 class Finished(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from time import monotonic
 
@@ -15,7 +15,7 @@ from ucbench.results.records import Record, failure_text
 from ucbench.running.compute import failed
 from ucbench.running.executors.serial import OnDone
 from ucbench.running.executors.worker import READY, Job, Worker, WorkerError
-from ucbench.running.tasks import Task, title
+from ucbench.running.tasks import Task, title, with_crafting
 from ucbench.session import Session
 
 _log = logging.getLogger(__name__)
@@ -33,21 +33,20 @@ class Schedule:
     """The jobs of a run: each release before the cells that share it, and those cells close together.
 
     Args:
-        tasks: in the order in which they should roughly be done.
-        crafted: keys of the releases that are in the store already.
+        tasks: in the order in which they should roughly be done, and whether each has to craft its release.
     """
 
-    def __init__(self, tasks: Sequence[Task], crafted: Collection[str]) -> None:
-        self._waiting: dict[str, list[Task]] = {}
+    def __init__(self, tasks: Iterable[tuple[Task, bool]]) -> None:
+        self._waiting: dict[str | None, list[Task]] = {}
         self._ready: deque[Job] = deque()
-        for task in tasks:
-            if task.release_key is None or task.release_key in crafted:
-                self._ready.append(Job("cell", task))
-            elif task.release_key in self._waiting:
+        for task, crafts in tasks:
+            if crafts:
+                self._waiting[task.release_key] = []
+                self._ready.append(Job("craft", task))
+            if task.release_key in self._waiting:
                 self._waiting[task.release_key].append(task)
             else:
-                self._waiting[task.release_key] = [task]
-                self._ready.append(Job("craft", task))
+                self._ready.append(Job("cell", task))
 
     def __bool__(self) -> bool:
         """Whether any job is left, now or once a release is crafted."""
@@ -71,7 +70,6 @@ class Schedule:
         return self._shared(job) if job.kind == "craft" else [job.task]
 
     def _shared(self, job: Job) -> list[Task]:
-        assert job.task.release_key is not None
         return self._waiting.pop(job.task.release_key, [])
 
 
@@ -99,8 +97,7 @@ class Dispatcher:
         limit: float | None = None,
         waiting: str = "Waiting for a worker to start.",
     ) -> None:
-        releases = {task.release_key for task in tasks if task.release_key is not None}
-        self._schedule = Schedule(tasks, {key for key in releases if session.store.get("release", key) is not None})
+        self._schedule = Schedule(with_crafting(tasks, session))
         self._session, self._on_done, self._limit, self._waiting = session, on_done, limit, waiting
         self._workers = list(workers[: len(tasks)])
         self._attempts: Counter[str] = Counter()
