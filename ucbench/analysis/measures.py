@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ucbench.matrix.cell import Cell
-from ucbench.matrix.compatibility import measures
+from ucbench.matrix.compatibility import can_measure
 from ucbench.metrics.layers import PENULTIMATE
 from ucbench.plugins.grammar import ComponentRef
 from ucbench.plugins.registry import Component, Registry
@@ -59,5 +59,5 @@ def measured(cells: Iterable[Cell], metrics: Iterable[Component[MetricSpec]]) ->
 
 
 def _joined(cell: Cell, metrics: Iterable[Component[MetricSpec]]) -> tuple[Component[MetricSpec], ...]:
-    fitting = [metric for metric in metrics if measures(metric, cell.victim)]
+    fitting = [metric for metric in metrics if can_measure(metric, cell.victim)]
     return tuple({str(metric): metric for metric in (*cell.metrics, *fitting)}.values())

@@ -40,13 +40,18 @@ def check_metrics(metrics: Iterable[Component[MetricSpec]], victim: Component[Vi
         UsageError: if one cannot; the text names both.
     """
     for metric in metrics:
-        if not measures(metric, victim):
+        if not can_measure(metric, victim):
             raise UsageError(f"Metric {metric} reads the victim's network, which {victim} does not show.")
 
 
-def measures(metric: Component[MetricSpec], victim: Component[VictimSpec]) -> bool:
+def can_measure(metric: Component[MetricSpec], victim: Component[VictimSpec]) -> bool:
     """Whether the metric can measure the victim: a trainer shows no network."""
     return not victim.spec.opaque or "model" not in metric.spec.reads
+
+
+def reads_victim(metric: Component[MetricSpec]) -> bool:
+    """Whether the metric needs the trained victim: its network, or the history of its training."""
+    return bool({"model", "history"} & set(metric.spec.reads))
 
 
 def check_size(victim: Component[VictimSpec], data: str, size: tuple[int, int]) -> None:

@@ -10,7 +10,8 @@ from ucbench.errors import StoreError, type_and_text
 from ucbench.matrix.cell import Cell
 from ucbench.numerics import environment
 from ucbench.results.records import SCHEMA, Record
-from ucbench.running.evaluate import Requested, evaluate, measure
+from ucbench.running.evaluate import Requested, evaluate
+from ucbench.running.measuring import measure
 from ucbench.running.metric_values import metric_key, stored_values, training_of, with_metrics, with_values
 from ucbench.running.observing import epoch_observer
 from ucbench.running.sets import crafted

@@ -16,7 +16,6 @@ from ucbench.errors import StoreError
 from ucbench.exploit.defend import pipeline_of, prepare
 from ucbench.exploit.train import TrainedVictim, Trainer, train
 from ucbench.matrix.cell import Cell
-from ucbench.matrix.compatibility import check_metrics
 from ucbench.metrics.accuracy import accuracy, test_metrics
 from ucbench.metrics.clusters import cluster_diagnostics
 from ucbench.metrics.features import capture_features, cosine_gap
@@ -25,10 +24,10 @@ from ucbench.numerics import peak_memory
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import MetricSpec
 from ucbench.running.estimate import training_work
-from ucbench.running.measuring import MetricValues, measure_sets, reads_victim
+from ucbench.running.measuring import MetricValues, measure_apart
 from ucbench.running.metric_values import training_of
 from ucbench.running.sets import ExploiterSets, exploiter_sets, leaked_pairs, release_of
-from ucbench.running.stored_victims import is_kept, keep, restored
+from ucbench.running.stored_victims import keep
 from ucbench.session import Session
 from ucbench.training.context import Run
 from ucbench.training.defenses import DefenseRun
@@ -109,7 +108,7 @@ def evaluate(
             training = training_of({"metrics": metrics, "history": history, "budget": budget})
     wanted = requested(training) if callable(requested) else requested
     with deterministic(session.numerics):
-        values, metric_error = _measure_apart(wanted, sets, cell, session, trained)
+        values, metric_error = measure_apart(wanted, sets, cell, session, trained)
     session.timings.remember(training_work(cell, len(data.train), data.train.size, session.numerics), seconds)
     body = {
         "metrics": metrics,
@@ -141,24 +140,6 @@ def _keep(trained: TrainedVictim, cell: Cell, session: Session) -> StoreError | 
     return None
 
 
-def _measure_apart(
-    requested: Sequence[Component[MetricSpec]],
-    sets: ExploiterSets,
-    cell: Cell,
-    session: Session,
-    trained: TrainedVictim,
-) -> tuple[MetricValues, Exception | None]:
-    """Values of every metric that has some, and the error of the first that fails."""
-    values: MetricValues = {}
-    first: Exception | None = None
-    for metric in requested:
-        try:
-            values |= measure_sets([metric], sets, cell, session, trained)
-        except Exception as error:
-            first = first or error
-    return values, first
-
-
 def _check_victim(victim: Victim | Trainer, cell: Cell, session: Session) -> None:
     """Build the network of a victim once before a release is crafted, since weights and sizes may fail only then."""
     data = session.data(cell)
@@ -166,23 +147,6 @@ def _check_victim(victim: Victim | Trainer, cell: Cell, session: Session) -> Non
     if key is None or isinstance(victim, Trainer) or session.store.get("release", key) is not None:
         return
     victim.build(len(data.train.classes), data.train.size)
-
-
-def measure(cell: Cell, session: Session, requested: Sequence[Component[MetricSpec]]) -> MetricValues | None:
-    """Values of metrics for a cell that is done; None if one reads its victim, which was not kept.
-
-    Raises:
-        UsageError: if a metric cannot measure the victim.
-    """
-    check_metrics(requested, cell.victim)
-    if any(reads_victim(metric) for metric in requested):
-        if not is_kept(cell, session):
-            return None
-        with restored(cell, session) as (trained, sets):
-            return measure_sets(requested, sets, cell, session, trained)
-    release = release_of(cell, session)
-    with deterministic(session.numerics):
-        return measure_sets(requested, exploiter_sets(cell, release, session), cell, session, None)
 
 
 def _victim_metrics(

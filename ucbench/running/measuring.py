@@ -8,14 +8,15 @@ from typing import Any
 from ucbench.errors import ContractError
 from ucbench.exploit.train import TrainedVictim
 from ucbench.matrix.cell import Cell
-from ucbench.matrix.compatibility import check_metrics
+from ucbench.matrix.compatibility import check_metrics, reads_victim
 from ucbench.metrics.metric import MetricContext
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import MetricSpec
-from ucbench.running.sets import ExploiterSets
+from ucbench.running.sets import ExploiterSets, exploiter_sets, release_of
+from ucbench.running.stored_victims import is_kept, restored
 from ucbench.session import Session
 from ucbench.training.context import Run
-from ucbench.training.determinism import guarded
+from ucbench.training.determinism import deterministic, guarded
 
 #: Records hold no value of this size or above, and one that did could be read by nothing.
 LIMIT = 2.0**63
@@ -23,12 +24,42 @@ LIMIT = 2.0**63
 MetricValues = dict[str, dict[str, float | None]]
 
 
-def reads_victim(metric: Component[MetricSpec]) -> bool:
-    """Whether the metric reads the trained victim."""
-    return bool({"model", "history"} & set(metric.spec.reads))
+def measure(cell: Cell, session: Session, requested: Sequence[Component[MetricSpec]]) -> MetricValues | None:
+    """Values of metrics for a cell that is done; None if one reads its victim, which was not kept.
+
+    Raises:
+        UsageError: if a metric cannot measure the victim.
+    """
+    check_metrics(requested, cell.victim)
+    if any(reads_victim(metric) for metric in requested):
+        if not is_kept(cell, session):
+            return None
+        with restored(cell, session) as (trained, sets):
+            return _measured(requested, sets, cell, session, trained)
+    release = release_of(cell, session)
+    with deterministic(session.numerics):
+        return _measured(requested, exploiter_sets(cell, release, session), cell, session, None)
 
 
-def measure_sets(
+def measure_apart(
+    requested: Sequence[Component[MetricSpec]],
+    sets: ExploiterSets,
+    cell: Cell,
+    session: Session,
+    trained: TrainedVictim,
+) -> tuple[MetricValues, Exception | None]:
+    """Values of every metric that has some, and the error of the first that fails."""
+    values: MetricValues = {}
+    first: Exception | None = None
+    for metric in requested:
+        try:
+            values |= _measured([metric], sets, cell, session, trained)
+        except Exception as error:
+            first = first or error
+    return values, first
+
+
+def _measured(
     requested: Sequence[Component[MetricSpec]],
     sets: ExploiterSets,
     cell: Cell,
