@@ -33,10 +33,10 @@ from ucbench.numerics import environment, resolve
 from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
 from ucbench.results.records import Record
-from ucbench.running.compute import craft
 from ucbench.running.estimate import crafting_work, training_work
 from ucbench.running.executors.process import Processes, ProcessParams
 from ucbench.running.runner import run_cells
+from ucbench.running.sets import crafted
 from ucbench.running.tasks import Task, task_of, with_crafting
 from ucbench.session import Session
 from ucbench.store.store import Store
@@ -101,7 +101,7 @@ def sample(tasks: Sequence[Task], session: Session) -> list[Kind]:
     kinds = []
     for same in by_kind.crafts.values():
         started = time.perf_counter()
-        craft(same[0], session)
+        crafted(same[0].cell, session)
         kind = Kind(str(same[0].cell.craft.poisoner), len(same), {"crafting": time.perf_counter() - started})
         print(f"  craft {kind.name}: {kind.seconds['crafting']:.1f} s, {kind.count} times", flush=True)
         kinds.append(kind)

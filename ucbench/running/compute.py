@@ -14,7 +14,6 @@ from ucbench.running.evaluate import Requested, evaluate
 from ucbench.running.measuring import measure
 from ucbench.running.metric_values import metric_key, stored_values, training_of, with_metrics, with_values
 from ucbench.running.observing import epoch_observer
-from ucbench.running.sets import crafted
 from ucbench.running.tasks import Task, facts, title
 from ucbench.session import Session
 from ucbench.store.untrusted import only_text
@@ -23,11 +22,6 @@ _log = logging.getLogger(__name__)
 
 #: Key of a record that could not be stored; its value says why. It is in no file.
 UNSTORED = "unstored"
-
-
-def craft(task: Task, session: Session) -> None:
-    """Craft the task's release into the store, for the cells that share it; errors pass through."""
-    crafted(task.cell, session)
 
 
 def compute(task: Task, session: Session) -> Record:

@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from ucbench.errors import type_and_text
-from ucbench.numerics import Numerics
+from ucbench.numerics import Numerics, versions
 from ucbench.plugins.manager import PluginFile
 from ucbench.plugins.registry import adopt, plugin_files
+from ucbench.progress import Silent
 from ucbench.running.tasks import Task, task_of
+from ucbench.session import Session
+from ucbench.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -156,17 +159,11 @@ class JobRunner:
     def __init__(
         self, home: Path | str, numerics: Numerics, waiting: Callable[[str], AbstractContextManager[None]] | None = None
     ) -> None:
-        from ucbench.progress import Silent
-        from ucbench.session import Session
-        from ucbench.store.store import Store
-
         self._session = Session(Store(Path(home), waiting), numerics, Silent())
         self._process = os.getpid()
 
     def ready(self) -> Reply:
         """The first reply."""
-        from ucbench.numerics import versions
-
         return Reply(*READY, versions())
 
     def run(self, request: Request) -> Reply:
@@ -184,7 +181,8 @@ class JobRunner:
         return Reply(request.id, request.attempt, outcome)
 
     def _do(self, job: Job) -> Any:
-        from ucbench.running.compute import compute, craft
+        from ucbench.running.compute import compute
+        from ucbench.running.sets import crafted
 
         task = task_of(job.task.cell, self._session)
         if (task.key, task.release_key) != (job.task.key, job.task.release_key):
@@ -195,5 +193,5 @@ class JobRunner:
             )
         if job.kind == "cell":
             return compute(job.task, self._session)
-        craft(job.task, self._session)
+        crafted(job.task.cell, self._session)
         return None
