@@ -114,9 +114,9 @@ from .results.frame import Results as Results
 from .results.records import Record as Record
 from .running.compute import compute as compute
 from .running.compute import failed as failed
+from .running.executors.contract import Executor as Executor
+from .running.executors.contract import OnDone as OnDone
 from .running.executors.dispatcher import Dispatcher as Dispatcher
-from .running.executors.serial import Executor as Executor
-from .running.executors.serial import OnDone as OnDone
 from .running.executors.worker import JobRunner as JobRunner
 from .running.executors.worker import Reply as Reply
 from .running.executors.worker import Request as Request

@@ -12,7 +12,8 @@ from ucbench.plugins.specs import CellEvent
 from ucbench.results.records import Record, write_record
 from ucbench.running.compute import UNSTORED
 from ucbench.running.estimate import TimeLeft
-from ucbench.running.executors.serial import Executor, Serial
+from ucbench.running.executors.contract import Executor
+from ucbench.running.executors.serial import Serial
 from ucbench.running.interruption import interruptible
 from ucbench.running.observing import observed
 from ucbench.running.preflight import check_components, check_defenses, check_space

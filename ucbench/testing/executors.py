@@ -10,7 +10,8 @@ from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import ExecutorSpec
 from ucbench.progress import Silent
 from ucbench.results.records import Record
-from ucbench.running.executors.serial import Executor, Serial
+from ucbench.running.executors.contract import Executor
+from ucbench.running.executors.serial import Serial
 from ucbench.running.tasks import Task, task_of
 from ucbench.session import Session
 from ucbench.store.store import Store

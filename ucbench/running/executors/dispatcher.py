@@ -13,7 +13,7 @@ from ucbench.errors import StoreError, UsageError
 from ucbench.numerics import versions
 from ucbench.results.records import Record, failure_text
 from ucbench.running.compute import failed
-from ucbench.running.executors.serial import OnDone
+from ucbench.running.executors.contract import OnDone
 from ucbench.running.executors.worker import READY, Job, Worker, WorkerError
 from ucbench.running.tasks import Task, title, with_crafting
 from ucbench.session import Session

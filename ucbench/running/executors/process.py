@@ -13,19 +13,16 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
 from ucbench.numerics import Numerics, available_cores
 from ucbench.plugins.params import Params
+from ucbench.running.executors.contract import OnDone
 from ucbench.running.executors.worker import JobRunner, Reply, Request, Worker, WorkerError
 from ucbench.running.tasks import Task
-
-if TYPE_CHECKING:
-    from ucbench.running.executors.serial import OnDone
-    from ucbench.session import Session
-
+from ucbench.session import Session
 
 #: Of Linux: the signal that a process gets when its parent dies.
 _PR_SET_PDEATHSIG = 1
@@ -47,7 +44,7 @@ class Processes:
         self.params = params
 
     def run(self, tasks: Sequence[Task], session: Session, on_done: OnDone) -> None:
-        """As :meth:`ucbench.running.executors.serial.Executor.run`.
+        """As :meth:`ucbench.running.executors.contract.Executor.run`.
 
         Raises:
             UsageError: if no process can be started.

@@ -1,30 +1,14 @@
-"""The contract of executors, and the default one: one cell after another, in this process."""
+"""The default executor: one cell after another, in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 from ucbench.plugins.params import Params
-from ucbench.results.records import Record
 from ucbench.running.compute import compute
+from ucbench.running.executors.contract import OnDone
 from ucbench.running.tasks import Task, title
 from ucbench.session import Session
-
-#: Called with each task and its record as soon as the record exists.
-OnDone = Callable[[Task, Record], None]
-
-
-class Executor(Protocol):
-    """``Class(params)``; computes tasks in any order, anywhere, with the store and numerics of ``session``."""
-
-    def run(self, tasks: Sequence[Task], session: Session, on_done: OnDone) -> None:
-        """Compute every task and call ``on_done`` once for each, in this process.
-
-        A task that fails, for whatever reason, gets a record of status ``failed``; the others go on. An interruption
-        passes through and leaves no incomplete files. So does a failure of the store, which every other task would
-        meet too.
-        """
 
 
 class Serial:
@@ -34,7 +18,7 @@ class Serial:
         self.params = params
 
     def run(self, tasks: Sequence[Task], session: Session, on_done: OnDone) -> None:
-        """As :meth:`Executor.run`."""
+        """As :meth:`ucbench.running.executors.contract.Executor.run`."""
         for task in tasks:
             session.progress.cell(title(task.cell))
             on_done(task, compute(task, session))
