@@ -26,8 +26,6 @@ Rerun = Literal["missing", "failed", "all"]
 
 #: What the images decide of a record's data.
 _OF_IMAGES = ("train", "test", "trusted", "train_images", "test_images", "classes", "size")
-#: What the craft decides of a table, part of :attr:`ucbench.matrix.cell.Cell.nature`.
-NATURE = ("label_access", "oracle", "granularity")
 
 
 def check_rerun(value: str) -> None:
@@ -252,7 +250,7 @@ def _decided(record: Record) -> Record:
     return {
         **record["request"],
         "release": record["release"],
-        **{name: record[name] for name in NATURE},
+        **{name: record[name] for name in ("label_access", "oracle", "granularity")},
         "platform": platform_of(record),
         **{f"data.{name}": data[name] for name in _OF_IMAGES if name in data},
         **parts,
