@@ -312,6 +312,13 @@ class TestSchedule:
             ("KeyError", "Traceback (most recent call last):\n  File ...\nKeyError: 'hue'\n", "waves/hue.py, line 7"),
             "KeyError: 'hue' (waves/hue.py, line 7)",
         ),
+        (
+            (
+                "Lost",
+                "Traceback (most recent call last):\n  File ...\na.Lost: once\n\nTraceback ...\na.Lost: two\n\tlines\n",
+            ),
+            "a.Lost: two lines",
+        ),
     ],
 )
 def test_failure_is_said_in_one_line_and_logged_in_full(session, caplog, error, said):

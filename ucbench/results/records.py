@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -197,8 +198,10 @@ def platform_of(record: Record) -> str:
 def failure_text(record: Record) -> str:
     """The error of a failed cell without its traceback, and the line of a plugin that led to it."""
     error = record["error"]
-    text = error["text"].strip()
-    said = text.rpartition("\n")[2] if text.startswith("Traceback") else f"{error['type']}: {text}"
+    said = f"{error['type']}: {error['text']}"
+    if error["text"].startswith("Traceback"):
+        *_, ending = re.split(rf"^(?=(?:\w+\.)*{re.escape(error['type'])}\b)", error["text"], flags=re.MULTILINE)
+        said = " ".join(ending.split())
     return f"{said} ({error['place']})" if error.get("place") else said
 
 
