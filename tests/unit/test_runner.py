@@ -13,6 +13,7 @@ import tiny_components as tiny
 import torch
 
 import ucbench
+from ucbench.crafting.craft import source_digest
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.plugins.specs import SurrogateSpec
 from ucbench.results.records import read_records, record_path
@@ -263,6 +264,13 @@ def test_checkpoint_of_changed_source_is_dropped(tmp_path, monkeypatch, caplog):
     assert [record["status"] for record in (first, second, third)] == ["failed", "failed", "ok"]
     assert third["crafting"]["notes"] == {"resumed": 7}
     assert caplog.text.count("The source of stripes has changed since its checkpoint: starting over.") == 1
+
+
+def test_source_digest_of_a_class_without_a_source_file_is_empty(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.py").touch()
+    assert source_digest(np.random.Generator) == source_digest(int) == ""
+    assert source_digest(Store) != ""
 
 
 def test_damaged_release_is_quarantined_and_rebuilt(tmp_path):

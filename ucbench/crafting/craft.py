@@ -161,9 +161,12 @@ class _Saved:
 def source_digest(kind: type) -> str:
     """Of the file that defines a class and, in a package, of those beside it; empty where there is no file."""
     try:
-        path = Path(inspect.getsourcefile(kind) or "")
+        file = inspect.getsourcefile(kind)
     except (TypeError, OSError):  # of a class that was made elsewhere
+        file = None
+    if file is None:
         return ""
+    path = Path(file)
     in_package = "." in kind.__module__ or path.stem == "__init__"
     files = sorted(path.parent.glob("*.py")) if in_package else [path]
     return key("source", {file.name: sha256_of(file) for file in files if file.is_file()})
