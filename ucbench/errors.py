@@ -74,7 +74,7 @@ def place_of(error: BaseException, counts: Callable[[str], bool]) -> str:
         module = str(frame.f_globals.get("__name__", ""))
         if counts(module):
             file = Path(frame.f_code.co_filename)
-            place = f"{file.parent.name}/{file.name}" if "." in module else file.name
+            place = f"{file.parent.name}/{file.name}" if "." in module or file.stem == "__init__" else file.name
             place += f", line {line}"
     return place
 

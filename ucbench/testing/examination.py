@@ -89,6 +89,6 @@ def examine(registry: Registry, kind: str, reference: str) -> Examination:
             error = f"{raised} ({place})" if place else str(raised)
         except Exception as raised:  # a component may break its check in any way; the others must still be reported
             error = f"the check failed: {error_text(raised, spec.load)}"
-    unreached = "see below" if error else "another rule broke before" if findings.failures else "no case for it"
+    unreached = "not checked" if error else "another rule broke before" if findings.failures else "no case for it"
     contract = findings.on(RULES[spec.kind], unreached)
     return Examination(spec.kind, reference, registration(registry, spec, ref), contract, error)

@@ -118,7 +118,8 @@ class Subject(Generic[S]):
         except UcbenchError as error:
             if not (isinstance(error, DataError) and place_of(error, lambda name: name == ImageSet.__module__)):
                 raise
-            evidence = f"{str(error).removesuffix('.')}{place_in_package(error, self.package)}"
+            place, said = place_in_package(error, self.package), str(error).removesuffix(".")
+            evidence = f"{said} ({place})" if place else said
             raise RuleError(self.label, malformed or rule.stated(f"{what} failed"), evidence) from error
         except Exception as error:
             raise RuleError(self.label, rule.stated(f"{what} failed"), error_text(error, self.package)) from error
