@@ -20,7 +20,7 @@ from _ext.markdown import code, replace_markers, table
 from _ext.methods import specs
 from _ext.paths import DOCS
 
-#: A file per width of the network, all of one machine.
+#: A file per width of the network, all of one kind of machine.
 OFFICIAL = DOCS / "_data" / "official"
 #: Files of the other scripts.
 SPEED = DOCS / "_data" / "speed"
@@ -35,8 +35,8 @@ def official() -> str:
     """Images per second of official step functions and ours."""
     records = [json.loads(path.read_text(encoding="utf-8")) for path in _official()]
     machine, flags = records[0]["machine"], records[0]["flags"]
-    if any(record["machine"] != machine for record in records):
-        raise ValueError(f"{OFFICIAL.name}: records of several machines are no table")
+    if any(_kind(record["machine"]) != _kind(machine) for record in records):
+        raise ValueError(f"{OFFICIAL.name}: records of several kinds of machine are no table")
     how = (
         f"{machine['processor']} ({', '.join(map(code, flags))}), {machine['threads']} threads, torch"
         f" {machine['versions']['torch']}; ours in {machine['dtype']}, theirs in float32. Images of"
@@ -54,6 +54,11 @@ def official() -> str:
         for row in record["rows"]
     ]
     return f"{how}\n\n{table(header, rows)}"
+
+
+def _kind(machine: dict[str, Any]) -> dict[str, Any]:
+    """A machine without its build of the operating system."""
+    return {name: value for name, value in machine.items() if name != "platform"}
 
 
 def line(row: dict[str, Any], width: int, other: float | None = None) -> list[str]:
