@@ -20,7 +20,7 @@ from _ext.markdown import code, replace_markers, table
 from _ext.methods import specs
 from _ext.paths import DOCS
 
-#: A file per width of the network, all of one kind of machine.
+#: A file per width and sizes of the work, all of one kind of machine.
 OFFICIAL = DOCS / "_data" / "official"
 #: Files of the other scripts.
 SPEED = DOCS / "_data" / "speed"
