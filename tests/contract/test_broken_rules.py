@@ -114,7 +114,7 @@ BROKEN = [
     ("labeling", "test.known_labels % 2, names", "test.known_labels % 2, names[::-1]", "classes",
      "labelled in the same classes"),
     ("labeling", "clean.known_labels % 2, names", "None", "labelled",
-     "must label every image. The set 'sample' has no labels"),
+     "must label every image, by the number of its class. The set 'sample' has no labels"),
     ("labeling", "clean.known_labels % 2", "(clean.known_labels + next(CALLS)) % 2", "same-seed", ""),
     ("defense", _RANDOM, "torch.rand((1, 1, 1, 1), generator=generator)", "per-image",
      "draw for every image, not once for a batch"),

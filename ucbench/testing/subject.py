@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ucbench.data.imageset import ImageSet
-from ucbench.errors import ContractError, DataError, UcbenchError, UsageError, place_of
+from ucbench.errors import ContractError, UcbenchError, UsageError, place_of
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import ComponentSpec
 from ucbench.testing.rules import Findings, Rule, RuleError, current_findings
@@ -22,6 +23,9 @@ from ucbench.training.determinism import seeded
 from ucbench.training.returned import shape_text
 
 S = TypeVar("S", bound=ComponentSpec)
+
+#: Where an image set is made, and refuses images or labels of a wrong type, shape or range.
+_MAKING = {ImageSet.__post_init__.__code__, ImageSet.with_images.__code__}
 
 RUNS = Rule(
     "runs",
@@ -116,7 +120,7 @@ class Subject(Generic[S]):
             place = place_in_package(error, self.package)
             raise RuleError(self.label, rule.stated(str(error)), place and f"Raised by {place}") from error
         except UcbenchError as error:
-            if not (isinstance(error, DataError) and place_of(error, lambda name: name == ImageSet.__module__)):
+            if not any(frame.f_code in _MAKING for frame, _ in traceback.walk_tb(error.__traceback__)):
                 raise
             place, said = place_in_package(error, self.package), str(error).removesuffix(".")
             evidence = f"{said} ({place})" if place else said
