@@ -125,7 +125,7 @@ def plan_session(
     done_before = [finished(task, session, out) is not None for task in tasks]
     undone = [task for task, done in zip(tasks, done_before, strict=True) if not done]
     check_components(undone, session)
-    for hint in with_other_threads(undone, session, out):
+    for hint in with_other_threads(tasks, undone, session, out):
         session.progress.say(hint)
     # A craft is for the first cell that needs it, which a cell that is done does not.
     left = with_crafting(undone, session)

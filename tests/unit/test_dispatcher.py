@@ -315,9 +315,9 @@ class TestSchedule:
         (
             (
                 "Lost",
-                "Traceback (most recent call last):\n  File ...\na.Lost: once\n\nTraceback ...\na.Lost: two\n\tlines\n",
+                "Traceback:\n  File ...\na.Lost: once\n\nTraceback\na.<locals>.Lost: two\n\tlines\n",
             ),
-            "a.Lost: two lines",
+            "a.<locals>.Lost: two lines",
         ),
     ],
 )

@@ -200,7 +200,7 @@ def failure_text(record: Record) -> str:
     error = record["error"]
     said = f"{error['type']}: {error['text']}"
     if error["text"].startswith("Traceback"):
-        *_, ending = re.split(rf"^(?=(?:\w+\.)*{re.escape(error['type'])}\b)", error["text"], flags=re.MULTILINE)
+        *_, ending = re.split(rf"^(?=(?:\S+\.)?{re.escape(error['type'])}\b)", error["text"], flags=re.MULTILINE)
         said = " ".join(ending.split())
     return f"{said} ({error['place']})" if error.get("place") else said
 

@@ -95,7 +95,7 @@ def run_cells(
 
     if records:
         session.progress.say(f"{len(records)} of {len(tasks)} cells from records.")
-    for hint in with_other_threads(missing, session, out):
+    for hint in with_other_threads(tasks, missing, session, out):
         session.progress.say(hint)
     if missing:
         count = session.progress.cells(len(missing), time_left.text)

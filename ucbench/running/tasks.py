@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -155,24 +155,31 @@ def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool
     return None
 
 
-def with_other_threads(undone: Iterable[Task], session: Session, out: Path | None) -> list[str]:
+def with_other_threads(tasks: Iterable[Task], undone: Iterable[Task], session: Session, out: Path | None) -> list[str]:
     """A sentence for each number of threads with which the result folder has records of cells that are not done."""
-    tasks = [task for task in undone if not task.force]
-    threads_of = {} if out is None or not tasks else _threads_of_records(out)
+    keys = {task.key for task in tasks}
+    wanted = [task for task in undone if not task.force]
+    threads_of = {} if out is None or not wanted else _threads_of_records(out, keys)
     sentences = []
     for threads in sorted(set(threads_of.values()) - {session.numerics.threads}):
         numerics = replace(session.numerics, threads=threads)
-        keys = [_task_with(numerics, task.cell, session).key for task in tasks]
-        if count := sum(threads_of.get(key) == threads for key in keys):
+        others = [_task_with(numerics, task.cell, session).key for task in wanted]
+        if count := sum(threads_of.get(key) == threads for key in others):
             cells = "1 cell has a record" if count == 1 else f"{count} cells have records"
             sentences.append(f"{cells} with threads = {threads}; give --threads {threads} to use them.")
     return sentences
 
 
-def _threads_of_records(out: Path) -> dict[str, int]:
-    """The threads of each successful record by its key; records are not checked, which is slow and decides nothing."""
+def _threads_of_records(out: Path, keys: Container[str]) -> dict[str, int]:
+    """The threads of each successful record by its key; records are not checked, which is slow and decides nothing.
+
+    Args:
+        keys: of cells whose records need not be read again.
+    """
     threads_of = {}
     for path in record_files(out):
+        if path.stem in keys:
+            continue
         with suppress(OSError, ValueError, LookupError, TypeError):  # other files
             record = read_json(path)
             if record["status"] == "ok" and type(threads := record["numerics"]["threads"]) is int:
