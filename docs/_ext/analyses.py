@@ -74,8 +74,8 @@ def poisoners(board: str) -> str:
     lines = [
         [
             named(group),
-            group.means["test_accuracy"].text(both=True),
-            *(group.means[measure].text(decimals, both=True) for measure, (_, decimals) in measures.items()),
+            group.means["test_accuracy"].text(),
+            *(group.means[measure].text(decimals) for measure, (_, decimals) in measures.items()),
         ]
         for group in groups
     ]
@@ -115,7 +115,7 @@ def _with_interval(groups: Sequence[Summary], measure: str) -> tuple[str, str]:
 def victims(board: str, measure: str, decimals: int) -> str:
     """A measure of every victim and poisoner, means over crafts with 95 % intervals."""
     groups = judged(board)
-    made = {(group.shared["victim"], named(group)): group.means[measure].text(decimals, both=True) for group in groups}
+    made = {(group.shared["victim"], named(group)): group.means[measure].text(decimals) for group in groups}
     lines, columns = ([*dict.fromkeys(key[place] for key in made)] for place in (0, 1))
     rows = [[code(victim), *(made.get((victim, column), "") for column in columns)] for victim in lines]
     return f"{caption(groups, 'Means')}\n\n{table(['victim', *columns], rows)}"

@@ -128,7 +128,7 @@ def mean(board: str, poisoner: str) -> str:
 
 def accuracy_text(summary: Summary) -> str:
     """Mean test accuracy with its interval, or with both values of two crafts, whose interval is too wide."""
-    return summary.means["test_accuracy"].text(both=True)
+    return summary.means["test_accuracy"].text()
 
 
 def _in_one_line(summary: Summary) -> str:

@@ -37,7 +37,7 @@ def crafts(board: str) -> str:
         found = [errors_of(one) for one in notes[tuple(str(summary.shared[name]) for name in ENTRY)].values()]
         if not any(found):
             continue
-        means = (summary.means[name].text(both=True) for name in ("test_accuracy", "guess_accuracy"))
+        means = (summary.means[name].text() for name in ("test_accuracy", "guess_accuracy"))
         errors = ([one[kind] for one in found if kind in one] for kind in kinds)
         shown = (f"{100 * fmean(values):.1f}" if values else "" for values in errors)
         lines.append([boards.labelled(summary, board), *means, *shown])

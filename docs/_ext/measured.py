@@ -343,7 +343,7 @@ def _value(shared: Row, name: str) -> str:
 
 def _accuracy(values: list[float]) -> str:
     """A mean with the half-width of its interval, or with both values for two seeds, whose interval is too wide."""
-    return t_interval(values).text(both=True).replace(" ", "\N{NO-BREAK SPACE}")
+    return t_interval(values).text().replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _mean(values: list[float], decimals: int = 1) -> str:

@@ -89,8 +89,8 @@ def _accuracy(summary: Summary) -> dict[str, float | int | str | None]:
     There is none of one craft, and that of two says little: the text has both values instead.
     """
     interval = summary.means["test_accuracy"]
-    half = round(interval.half, 1) if interval.n > 2 else None
-    return {"mean": round(interval.mean, 1), "half": half, "n": interval.n, "text": interval.text(both=True)}
+    half = round(interval.half, 1) if interval.is_shown else None
+    return {"mean": round(interval.mean, 1), "half": half, "n": interval.n, "text": interval.text()}
 
 
 def _only(groups: Iterable[Summary], base: str, defense: str = NO_DEFENSE) -> Summary:

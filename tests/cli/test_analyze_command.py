@@ -21,6 +21,7 @@ from ucbench.analysis import analyze, plots
 from ucbench.analysis.analyze import analysis, analyzed
 from ucbench.analysis.measures import AnalysisRequest, measured
 from ucbench.analysis.recorded import Recorded
+from ucbench.analysis.report import markdown
 from ucbench.analysis.table import spearman
 from ucbench.cli.app import main
 from ucbench.matrix import requests
@@ -249,6 +250,20 @@ def test_spearman_has_no_interval_for_a_perfect_order_and_no_value_without_one()
     assert math.isnan(high)
     assert math.isnan(spearman([1, 2, 3], [1, 2, 3])[0])
     assert math.isnan(spearman([1, 1, 1, 1, 1], [1, 2, 3, 4, 5])[0])
+
+
+def test_two_crafts_are_both_values_and_not_called_intervals():
+    records = boards.rows_of({"clean": [90, 92], "uc": [40, 44]})
+    for one in records:
+        one["metrics"]["covariance.log_det_perturbed"] = one["metrics"]["test_accuracy"]
+    groups = analysis(records).groups
+    text = markdown(groups, pd.DataFrame(), {}, "Note.")
+    assert "| 42.0 (40.0, 44.0) |" in text
+    assert "Note. Parentheses: both values" in text
+    assert "±" not in text
+    ((caption, _),) = plots._drawings(groups, "").values()
+    assert caption.endswith("means over crafts.")
+    assert groups[1].means["test_accuracy"].drawn_half == 0
 
 
 def test_marks_of_plots_tell_apart_the_groups_of_one_poisoner():

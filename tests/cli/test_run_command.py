@@ -51,10 +51,10 @@ def test_run_prints_one_line_per_group_with_references_and_folder(capsys, tmp_pa
     lines = printed.out.splitlines()
     assert [line.split()[0] for line in (lines[0], *lines[2:6])] == ["poisoner", "clean", "sham", "positive", "stripes"]
     assert [line.split()[-1] for line in lines[2:6]] == ["2"] * 4
-    assert "±" in lines[5]
+    assert re.search(r"\d \([\d.]+, [\d.]+\)", lines[5])
     assert lines[6].startswith("data set spots; preset standard; surrogate none;")
     assert lines[6].endswith("budget linf 24")
-    assert "95 % t interval over 2 craft seeds. Fewer than 4: exploratory." in lines[7]
+    assert lines[7].startswith("Mean over 2 craft seeds. Fewer than 4: exploratory. Parentheses: both values")
     assert lines[8].startswith("Gate for spots at linf 24, tiny: NOT passed: no effect is stated.")
     assert "[1/8] spots | clean | tiny | seed 0" in printed.err
     assert f"Written: {out}/results.csv" in printed.err

@@ -7,6 +7,7 @@ import math
 import boards
 import pytest
 
+from ucbench.cli.app import main
 from ucbench.errors import DataError, UsageError
 from ucbench.leaderboard.compare import (
     COMPARED,
@@ -59,6 +60,17 @@ def test_diff_has_no_interval_without_two_common_seeds(board):
     other = board([boards.record("uc", seed, 50) for seed in (2, 3, 4)])
     (line,) = compare_boards(one, other).differences
     assert (line.change.mean, line.change.n, math.isnan(line.change.half)) == (10, 1, True)
+
+
+def test_diff_of_two_common_seeds_has_both_differences(tmp_path, capsys):
+    for name, accuracies in (("one", [40, 44]), ("other", [50, 52])):
+        boards.folder(tmp_path / name, boards.rows_of({"uc": accuracies}))
+    assert main(["leaderboard", "diff", str(tmp_path / "one"), str(tmp_path / "other")]) == 0
+    text = capsys.readouterr().out
+    assert "42.0 (40.0, 44.0)" in text
+    assert "+9.0 (+8.0, +10.0)" in text
+    assert "Parentheses: both values" in text
+    assert "±" not in text
 
 
 def test_diff_averages_trainings_on_one_release(board):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
 
 import boards
@@ -121,6 +122,16 @@ def test_svg_is_text_without_external_references_and_the_same_every_time():
     assert {"uc", "lsp, clusters:k=10", "ops, l0 1", t_interval(UC).text(), "chance 10.0"} <= set(texts)
     assert "href" not in text
     assert "url(" not in text
+
+
+def test_two_crafts_are_both_values_and_dots_without_a_bar():
+    drawn = forest(rows(boards.rows_of({"clean": [90, 92], "uc": [40, 44]})))
+    text = forest_scene(drawn).svg()
+    assert ">42.0 (40.0, 44.0)<" in text
+    assert "uc: 44.0 %" in text
+    assert not re.search("±|95 %", text)
+    colour = drawn.rows[0].mark.colour
+    assert f'stroke="{colour}"' not in text
 
 
 def test_svg_in_a_page_has_the_pages_colour():

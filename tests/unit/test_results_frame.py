@@ -38,7 +38,7 @@ def test_repr_is_the_summary_of_a_run(table, capsys):
     print_summary(rows(records()))
     *summary, size = repr(table).splitlines()
     assert summary == capsys.readouterr().out.splitlines()
-    assert "42.0 ± 25.4" in summary[4]
+    assert "42.0 (40.0, 44.0)" in summary[4]
     assert size == f"6 cells; the frame has {len(COLUMNS)} columns."
 
 
@@ -46,7 +46,7 @@ def test_html_has_the_cells_and_notes_of_the_repr(table):
     html = table._repr_html_()
     assert re.findall("<tr><td>(.*?)</td>", html) == ["clean", "sham", "uc"]
     assert "<th>drop vs sham</th>" in html
-    assert "42.0 ± 25.4" in html
+    assert "42.0 (40.0, 44.0)" in html
     (caption,) = re.findall("<caption.*?>(.*)</caption>", html)
     assert caption.split("<br>") == repr(table).splitlines()[5:]
 

@@ -31,9 +31,10 @@ def printed(capsys, monkeypatch):
 
 def test_summary_shows_means_with_intervals_and_what_all_rows_share(printed, records):
     text = printed(records)
-    assert "42.0 ± 25.4" in text
+    assert "42.0 (40.0, 44.0)" in text
     assert "data set digits; preset standard; surrogate none; label knowledge none" in text
-    assert "over 2 craft seeds. Fewer than 4: exploratory." in text
+    assert "Mean over 2 craft seeds. Fewer than 4: exploratory. Parentheses: both values behind" in text
+    assert "±" not in text
     assert "more column" not in text
 
 
@@ -66,13 +67,14 @@ def test_summary_tells_crafts_from_trainings(printed, records):
     ]
     text = printed(records + nested)
     lsp = next(line for line in text.splitlines() if line.startswith("lsp"))
-    assert "45.0 ± 38.1" in lsp
+    assert "45.0 (42.0, 48.0)" in lsp
     assert "  4.2 crafts, 1.0 trainings  " in lsp
     assert lsp.endswith("2 x 3")
     assert "n: crafts x trainings on each" in text
 
 
-def test_summary_on_narrow_terminal_keeps_columns_of_highest_priority(printed, records):
+def test_summary_on_narrow_terminal_keeps_columns_of_highest_priority(printed):
+    records = boards.rows_of({"clean": [90, 92, 91], "sham": [89, 91, 90], "uc": [40, 44, 42]})
     wide, narrow = printed(records, 200), printed(records, 50, elsewhere="results.csv")
     assert "train acc %" in wide
     assert "more column" not in wide
@@ -85,7 +87,7 @@ def test_summary_of_chosen_columns_has_these_in_their_order(printed, records):
     text = printed(records, 80, layout=TableLayout("Test acc %,poisoner,clean_accuracy,victim"))
     head, _, *lines = text.splitlines()
     assert re.split("  +", head.strip()) == ["test acc %", "poisoner", "clean %", "victim"]
-    assert re.split("  +", lines[2]) == ["42.0 ± 25.4", "uc", "91.0 ± 12.7", "resnet18:width=16"]
+    assert re.split("  +", lines[2]) == ["42.0 (40.0, 44.0)", "uc", "91.0 (90.0, 92.0)", "resnet18:width=16"]
     assert "more column" not in text
 
 
@@ -106,9 +108,9 @@ def test_summary_states_no_effect_where_the_gate_failed(printed, records):
         text = printed([*records, *found], layout=TableLayout("poisoner,test_accuracy,drop_sham,gap_removed"))
         return next(line for line in text.splitlines() if line.startswith(name))
 
-    assert line([], "uc").split()[1:] == ["42.0", "±", "25.4", "48.0", "±", "12.7", "61", "±", "25"]
+    assert line([], "uc").split()[1:] == ["42.0", "(40.0,", "44.0)", "48.0", "(47.0,", "49.0)", "61", "(59,", "62)"]
     positive = boards.rows_of({"positive": [80, 82]}, access="full", oracle=True)
-    assert line(positive, "uc").split()[1:] == ["42.0", "±", "25.4"]
+    assert line(positive, "uc").split()[1:] == ["42.0", "(40.0,", "44.0)"]
     elsewhere = [*positive, *boards.rows_of({"lsp": [20, 21]}, epsilon=16.0)]
     assert line(elsewhere, "clean").split()[1] == "91.0"
 

@@ -112,8 +112,8 @@ def test_tier_table_tells_incomplete_tiers_from_untried_ones():
             [boards.record("uc", 1, 50.0, "jpeg")],
         )
     )
-    assert "| `uc` | 20.0 ± 0.0 | incomplete: 1 of 2 |" in text
-    assert "| `clean` | 95.0 ± 0.0 | not run |" in text
+    assert "| `uc` | 20.0 (20.0, 20.0) | incomplete: 1 of 2 |" in text
+    assert "| `clean` | 95.0 (95.0, 95.0) | not run |" in text
 
 
 def test_bar_in_a_name_ends_no_cell_of_a_tier_table():
@@ -138,6 +138,14 @@ def test_tier_table_has_the_accuracy_and_its_defense_in_one_line_without_a_width
         ["poisoner", "none", "T1"],
         ["uc", "20.0", "60.0", "jpeg:quality=30"],
     ]
+
+
+@pytest.mark.parametrize(("count", "has_both"), [(2, True), (3, False)])
+def test_tiers_explain_parentheses_where_a_mean_is_of_two(tmp_path, capsys, count, has_both):
+    boards.folder(tmp_path, boards.rows_of({"uc": [20.0, 30.0, 25.0][:count]}))
+    assert main(["leaderboard", "tiers", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert ("25.0 (20.0, 30.0)" in text, "Parentheses: both values" in text) == (has_both, has_both)
 
 
 def test_oracle_defense_has_no_tier(tmp_path, capsys):

@@ -62,7 +62,8 @@ def test_command_prints_accuracies_and_agreement(tmp_path, capsys):
     assert main(["leaderboard", "victims", board]) == 0
     text = capsys.readouterr().out
     assert "digits, labels: original, 0 trusted images:" in text
-    assert "11.0 ± " in text
+    assert "11.0 (10.0, 12.0)" in text
+    assert "\nParentheses: both values" in text
     assert "0.67" in text
     assert main(["leaderboard", "victims", board, "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)

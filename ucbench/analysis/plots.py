@@ -60,14 +60,14 @@ def _drawings(groups: Sequence[Summary], title: str) -> dict[str, tuple[str, Cal
     gap = _first(groups, rf"{INFORMATION}(:.*)?\.{SHOWN}_gap")
     if gap:
         drawings["information-accuracy"] = (
-            "Lost mutual information against lost accuracy, means over crafts with 95 % intervals.",
+            f"Lost mutual information against lost accuracy, {_means(groups)}.",
             lambda axes: _scatter(axes, groups, gap, "drop", "clean minus perturbed information, nats",
                                   "clean minus attacker accuracy, points", title),
         )  # fmt: skip
     spread = _first(groups, rf"{COVARIANCE}(:.*)?\.log_det_perturbed")
     if spread:
         drawings["covariance-accuracy"] = (
-            "Within-class covariance of perturbed features against accuracy, means over crafts with 95 % intervals.",
+            f"Within-class covariance of perturbed features against accuracy, {_means(groups)}.",
             lambda axes: _scatter(axes, groups, spread, "test_accuracy", "log-determinant per feature, nats",
                                   "attacker accuracy, %", title),
         )  # fmt: skip
@@ -77,6 +77,11 @@ def _drawings(groups: Sequence[Summary], title: str) -> dict[str, tuple[str, Cal
             lambda axes: _by_layer(axes, groups, title),
         )
     return drawings
+
+
+def _means(groups: Sequence[Summary]) -> str:
+    """What marks and bars are."""
+    return "means over crafts" + (" with 95 % intervals" if any(g.accuracy.interval.is_shown for g in groups) else "")
 
 
 def _first(groups: Sequence[Summary], pattern: str) -> str:
@@ -133,7 +138,7 @@ def _scatter(axes: Any, groups: Sequence[Summary], x: str, y: str, across: str, 
         interval = "" if math.isnan(low) else f" [{low:.2f}, {high:.2f}]"
         text = f"Spearman {rho:.2f}{interval}, n = {count}"
         axes.text(0.02, 0.98, text, transform=axes.transAxes, va="top", fontsize=8)
-    # Intervals of two or three crafts are far wider than all means together; they are cut rather than the view widened.
+    # Intervals of three crafts are far wider than all means together; they are cut rather than the view widened.
     axes.set(
         xlabel=across, ylabel=up, xlim=_ends([a.mean for _, a, _ in points]), ylim=_ends([b.mean for *_, b in points])
     )

@@ -13,6 +13,7 @@ from ucbench.analysis.measures import COVARIANCE, INFORMATION
 from ucbench.leaderboard.layout import markdown_table
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.results.columns import column
+from ucbench.results.statistics import BOTH
 from ucbench.results.summary import Summary
 
 #: Measures of the first table, by the end of their name, with headings, decimals, and a note on how to read them.
@@ -92,6 +93,8 @@ def markdown(groups: Sequence[Summary], correlated: pd.DataFrame, captions: Mapp
     """
     first = lines(groups)
     meanings = [f"- *{heading}*: {text}." for _, _, heading, _, text in HEADLINES if heading in first[0]]
+    if any(group.accuracy.interval.n == 2 for group in groups):
+        note += f" {BOTH}"
     parts = ["# Why these releases are unlearnable", note, _table(*first), "\n".join(meanings)]
     header, rows = correlation_lines(correlated)
     if rows:

@@ -11,7 +11,7 @@ import typer
 from ucbench.cli.completion import components, record_folders
 from ucbench.cli.lazy import MACHINE, OUTPUT, WHAT
 from ucbench.cli.options import FOLDER, AsJson, CellRequest, argument, is_quiet, option, requesting_cells, with_layout
-from ucbench.cli.output import TableLayout, print_json, print_table
+from ucbench.cli.output import TableLayout, print_json, print_notes, print_table
 from ucbench.errors import UsageError
 from ucbench.results.text import TextColumn
 
@@ -86,10 +86,13 @@ def analyze_command(
 
 def _print(result: Analysis, layout: TableLayout) -> None:
     from ucbench.analysis.report import correlation_lines, lines
+    from ucbench.results.statistics import BOTH
 
     header, rows = lines(result.groups)
     names = header[: header.index("accuracy %")]
     print_table(_columns(header, rows, names), layout, "analysis.csv")
+    if any(group.accuracy.interval.n == 2 for group in result.groups):
+        print_notes(BOTH)
     header, rows = correlation_lines(result.correlations)
     if rows:
         typer.echo("\nWhat goes with accuracy (rank correlation over these lines):")

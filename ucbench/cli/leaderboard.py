@@ -249,9 +249,10 @@ def tiers_command(
     at most; T4: external data or weights, or a diffusion model. A pipeline has the highest tier of its parts. Oracle
     defenses are left out. The verdict of the gate stands above each table.
     """
-    from ucbench.leaderboard.tiers import by_tier, heading_of, to_columns, to_markdown
+    from ucbench.leaderboard.tiers import Best, by_tier, heading_of, to_columns, to_markdown
     from ucbench.matrix.compatibility import is_oracle
     from ucbench.plugins.grammar import parse_chain
+    from ucbench.results.statistics import BOTH
     from ucbench.session import open_session
 
     registry = open_session().registry
@@ -270,7 +271,10 @@ def tiers_command(
             typer.echo()
         print_notes(f"{heading_of(one)}:", one.verdict)
         print_table(to_columns(one), layout)
+    bests = (best for one in tables for _, tiers in one.lines for best in tiers.values())
+    has_pairs = any(isinstance(best, Best) and best.accuracy.n == 2 for best in bests)
     print_notes(
         "\nMean of the best defense of a tier ± half-width of the 95 % t interval, in percent."
-        " Incomplete: no defense of the tier has all crafts; how many one has."
+        + (f" {BOTH}" if has_pairs else "")
+        + " Incomplete: no defense of the tier has all crafts; how many one has."
     )

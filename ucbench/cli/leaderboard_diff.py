@@ -93,6 +93,7 @@ def _published(path: Path, same: list[str]) -> Published:
 
 def _print(comparison: Comparison, left_out: dict[str, int], layout: TableLayout, *, without_worst: bool) -> None:
     from ucbench.leaderboard.compare import COMPARED
+    from ucbench.results.statistics import BOTH
 
     differences = comparison.differences
     tables = [[line.setting for line in differences], comparison.only_one, comparison.only_other]
@@ -109,6 +110,8 @@ def _print(comparison: Comparison, left_out: dict[str, int], layout: TableLayout
     if differences:
         print_notes("\nAccuracies in percent, and OTHER - ONE in points; seeds: in ONE, in OTHER, paired.")
         print_table([*parts[0], *_numbers(differences)], layout, "--json")
+        if any(2 in (line.one.n, line.other.n, line.change.n) for line in differences):
+            print_notes(BOTH)
     else:
         print_notes("They have no row in common.")
     for title, missing in (("ONE", parts[1]), ("OTHER", parts[2])):

@@ -41,12 +41,16 @@ def victims_command(folder: BoardFolder, layout: TableLayout, as_json: AsJson = 
 
 
 def _print(setting: Victims, layout: TableLayout) -> None:
+    from ucbench.results.statistics import BOTH
+
     victims = list(dict.fromkeys(victim for pair in setting.pairs for victim in pair))
     columns = [
         TextColumn(victim, [by[victim].text() if victim in by else "" for by in setting.releases.values()], "number")
         for victim in victims
     ]
     print_table([TextColumn("release", list(setting.releases)), *columns], layout, "--json")
+    if any(mean.n == 2 for by in setting.releases.values() for mean in by.values()):
+        print_notes(BOTH)
     print_notes("")
     pairs, agreements = list(setting.pairs), list(setting.pairs.values())
     print_table(

@@ -159,9 +159,7 @@ def _accuracies(
 
 
 def _reached(best: Entry, ranked: Sequence[str] | None, mark: Mark) -> str:
-    removed = (
-        f" ({best.effect.text(0, 100, both=True)} % of the gap removed)" if best.effect and ranked is not None else ""
-    )
+    removed = f" ({best.effect.text(0, 100)} % of the gap removed)" if best.effect and ranked is not None else ""
     undefended = f"an exploiter without defense reaches {_percent(best.undefended.interval)}{removed}"
     if best.worst is None or not (tried := set(best.ranked) - {NO_DEFENSE}):
         return undefended
@@ -230,4 +228,4 @@ def _conditions(entries: Sequence[Entry], mark: Mark) -> str:
 
 
 def _percent(interval: Interval) -> str:
-    return f"{interval.text(constant=False, both=True)} %"
+    return f"{interval.text(constant=False)} %"

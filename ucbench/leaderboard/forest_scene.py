@@ -72,7 +72,7 @@ def _draw_row(scene: Scene, row: Row, y: float, x: Callable[[float], float], rig
     accuracy, colour = row.accuracy.interval, row.mark.colour
     text = f"{row.name}: {accuracy.text()} %, n {row.accuracy.counts}"
     scene.add(Text((20, y + 4), _short(row.name)))
-    if not math.isnan(accuracy.half):
+    if accuracy.is_shown:
         scene.add(Line((x(accuracy.low), y), (x(accuracy.high), y), colour, 2))
         # An end outside the axis has no cap.
         ends = [end for end in (accuracy.low, accuracy.high) if 0 <= end <= 100]
@@ -93,7 +93,7 @@ def _draw_row(scene: Scene, row: Row, y: float, x: Callable[[float], float], rig
 def _legend(forest: Forest) -> str:
     """What the marks mean, as far as there are any."""
     parts = ["Mark: mean without defense"]
-    if any(not math.isnan(row.accuracy.interval.half) for row in forest.rows):
+    if any(row.accuracy.interval.is_shown for row in forest.rows):
         parts.append("bar: 95 % interval over crafts")
     if any(len(row.crafts) > 1 for row in forest.rows):
         parts.append("dots: crafts")

@@ -149,10 +149,10 @@ def _line(entry: Entry) -> Line:
             entry.rank,
             entry_text(name, stating=["surrogate"]),
             str(name["craft_labels"]),
-            not_run(entry) or (entry.worst.text(both=True) if entry.worst else ""),
+            not_run(entry) or (entry.worst.text() if entry.worst else ""),
             _number(entry.bias),
-            entry.effect.text(1, 100, both=True) if entry.effect else "",
-            entry.undefended.interval.text(both=True),
+            entry.effect.text(1, 100) if entry.effect else "",
+            entry.undefended.interval.text(),
             _number(entry.guess),
             _number(entry.purity),
             entry.defense,
@@ -168,5 +168,5 @@ def _number(value: float) -> str:
 
 def _clean_line(row: Unprotected) -> Line:
     accuracy = row.undefended.interval
-    worst = row.worst.text(both=True) if row.worst else ""
-    return Line(("", CLEAN, "", worst, "", "", accuracy.text(both=True), "", "", row.defense, str(accuracy.n)), CLEAN)
+    worst = row.worst.text() if row.worst else ""
+    return Line(("", CLEAN, "", worst, "", "", accuracy.text(), "", "", row.defense, str(accuracy.n)), CLEAN)

@@ -10,7 +10,7 @@ from ucbench.leaderboard.finding import NO_POISONER, setting_of
 from ucbench.leaderboard.layout import HEADERS, sections
 from ucbench.plugins.builtin import CLEAN, POSITIVE, SHAM
 from ucbench.plugins.grammar import base_name
-from ucbench.results.statistics import ENOUGH_CRAFTS
+from ucbench.results.statistics import BOTH, ENOUGH_CRAFTS
 
 #: Explanations by term; those of columns by heading without the unit.
 MEANINGS = {
@@ -123,9 +123,7 @@ def legend(entries: Sequence[Entry]) -> tuple[str, ...]:
         f"±: half-width of the 95 % t interval of a mean over crafts{of_clean.format('over ')}.": any(
             "±" in text for line in lines for text in line.texts
         ),
-        "Parentheses: both values behind a mean of two, whose interval would say little.": any(
-            text.endswith(")") for header in _MEANS for text in texts[header]
-        ),
+        BOTH: any(text.endswith(")") for header in _MEANS for text in texts[header]),
         f"n: crafts x trainings on each{few}{of_clean.format('')}.": True,
         "SD: standard deviations of the accuracy without defense, over crafts and over trainings on one release.": "SD"
         in counts,

@@ -28,8 +28,8 @@ from ucbench.results.table import csv_text, rows, to_csv
 from ucbench.store.files import atomic_write_text
 from ucbench.store.untrusted import read_regular
 
-#: The name of the figure's file, and the text that stands for it.
-FIGURE, FIGURE_TEXT = "accuracy.svg", "Clean test accuracy of victims trained on each release, with 95 % intervals"
+#: The name of the figure's file.
+FIGURE = "accuracy.svg"
 
 
 def board_table(entries: Iterable[Entry]) -> pd.DataFrame:
@@ -60,7 +60,7 @@ def to_markdown(entries: Sequence[Entry], title: str, figure: str = "") -> str:
 
     What the figure shows and what the gate allows stand above the tables, the meanings of their terms below.
     """
-    parts = [f"# {title}", "", *([f"![{FIGURE_TEXT}]({figure})", ""] if figure else [])]
+    parts = [f"# {title}", "", *([f"![{_figure_text(entries)}]({figure})", ""] if figure else [])]
     shown = [figure_sentence(entries)] if figure else []
     parts += [" ".join([*shown, gate_sentence(entries)]), ""]
     judged: tuple[Any, ...] = ()
@@ -79,6 +79,12 @@ def to_markdown(entries: Sequence[Entry], title: str, figure: str = "") -> str:
     if entries:
         parts += ["## How to read the tables", "", *(f"- {item}" for item in legend(entries)), ""]
     return "\n".join(parts)
+
+
+def _figure_text(entries: Sequence[Entry]) -> str:
+    """The text that stands for the figure."""
+    has_intervals = any(entry.undefended.interval.is_shown for entry in entries)
+    return f"Clean test accuracy of victims trained on each release{', with 95 % intervals' if has_intervals else ''}"
 
 
 def _cells(section: Section, line: Line) -> list[str]:

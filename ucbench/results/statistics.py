@@ -14,6 +14,8 @@ from scipy import stats
 
 #: Fewer crafts than these are exploratory.
 ENOUGH_CRAFTS = 4
+#: What :meth:`Interval.text` writes in parentheses, below tables that have them.
+BOTH = "Parentheses: both values behind a mean of two, whose interval would say little."
 
 
 class Interval(NamedTuple):
@@ -32,9 +34,14 @@ class Interval(NamedTuple):
         return self.mean + self.half
 
     @property
+    def is_shown(self) -> bool:
+        """Whether texts and figures have the interval: of two values it is 12.7 times as wide as they are apart."""
+        return self.n != 2 and not math.isnan(self.half)
+
+    @property
     def drawn_half(self) -> float:
-        """The half-width of a bar: 0 where it is unknown."""
-        return 0.0 if math.isnan(self.half) else self.half
+        """The half-width of a bar: 0 where it is not shown."""
+        return self.half if self.is_shown else 0.0
 
     @property
     def both(self) -> tuple[float, float]:
@@ -44,24 +51,22 @@ class Interval(NamedTuple):
         half = self.half / _quantile(1)
         return self.mean - half, self.mean + half
 
-    def text(
-        self, decimals: int = 1, factor: float = 1.0, *, sign: str = "", constant: bool = True, both: bool = False
-    ) -> str:
-        """``61.5 ± 2.1``; the mean alone without an interval, and an empty text without a mean.
+    def text(self, decimals: int = 1, factor: float = 1.0, *, sign: str = "", constant: bool = True) -> str:
+        """``61.5 ± 2.1``, or of two values both, ``68.0 (67.9, 68.1)``.
+
+        The mean alone without an interval, and an empty text without a mean.
 
         Args:
             factor: multiplies mean and half-width, such as 100 to show a fraction in percent.
             sign: ``+`` to write the sign of positive means too.
             constant: whether to write a half-width of exactly 0, which is meaningless for constants such as a radius.
-            both: whether to write the values themselves instead of a half-width of two, which is 12.7 times their
-                distance from the mean: ``68.0 (67.9, 68.1)``.
         """
         if math.isnan(self.mean):
             return ""
         mean = f"{factor * self.mean:{sign}z.{decimals}f}"  # z: no minus before zero
         if math.isnan(self.half) or (self.half == 0 and not constant):
             return mean
-        if both and self.n == 2:
+        if not self.is_shown:
             # Rounded first, because a value half-way between two digits comes back with another last bit.
             values = (f"{round(factor * value, 9):{sign}z.{decimals}f}" for value in self.both)
             return f"{mean} ({', '.join(values)})"

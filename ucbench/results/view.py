@@ -11,7 +11,7 @@ from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.results.axis_columns import MANY, axis_columns, budget_text, unusual
 from ucbench.results.columns import AVERAGED, COLUMNS, EFFECTS, SETTING, column, values_of
 from ucbench.results.gate import Gate, gate_of, gates
-from ucbench.results.statistics import ENOUGH_CRAFTS
+from ucbench.results.statistics import BOTH, ENOUGH_CRAFTS
 from ucbench.results.summary import Summary, summarise
 from ucbench.results.table import columns
 from ucbench.results.text import TextColumn, chosen
@@ -93,10 +93,15 @@ def _seeds(groups: Sequence[Summary]) -> list[str]:
         return []
     if count == 1:
         return [f"One {kind} seed: exploratory, no intervals. Repeat with --seed 0-{ENOUGH_CRAFTS - 1}."]
-    text = f"Mean ± half-width of the 95 % t interval over {count} {kind} seeds."
+    half = "" if count == 2 else " ± half-width of the 95 % t interval"
+    text = f"Mean{half} over {count} {kind} seeds."
     if any(group.accuracy.trainings[1] > 1 for group in groups):
         text += " n: crafts x trainings on each."
-    return [text if count >= ENOUGH_CRAFTS else f"{text} Fewer than {ENOUGH_CRAFTS}: exploratory."]
+    if count < ENOUGH_CRAFTS:
+        text += f" Fewer than {ENOUGH_CRAFTS}: exploratory."
+    if any(group.accuracy.interval.n == 2 for group in groups):
+        text += f" {BOTH}"
+    return [text]
 
 
 def _verdict(gate: Gate) -> str:

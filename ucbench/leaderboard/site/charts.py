@@ -90,8 +90,8 @@ def _forest_row(row: Row, setting: Setting, lines: Sequence[float], root: str) -
 
 def value_of(value: Interval, look: Mark, name: str) -> svg.Value:
     """An accuracy in percent with its interval, on a scale from 0 to 100."""
-    low, mean, high = map(_rounded, (value.low, value.mean, value.high))
-    return svg.Value(mean, low, high, look, f"{name}: {number(value, 1).text} % (n = {value.n})")
+    low, high = (_rounded(end) if value.is_shown else math.nan for end in (value.low, value.high))
+    return svg.Value(_rounded(value.mean), low, high, look, f"{name}: {number(value, 1).text} % (n = {value.n})")
 
 
 def small_forest(setting: Setting) -> Forest | None:

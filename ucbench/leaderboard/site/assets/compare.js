@@ -21,18 +21,20 @@
   };
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-  // Mean difference and the half-width of its 95 % t interval; NaN below two values.
+  // Mean difference and the half-width of its 95 % t interval; NaN below three values, as of two it says little.
   const interval = (values) => {
     const centre = mean(values);
-    if (values.length < 2) return [centre, NaN];
+    if (values.length < 3) return [centre, NaN];
     const spread = Math.sqrt(values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (values.length - 1));
     const quantile = data.quantiles[Math.min(values.length - 1, data.quantiles.length) - 1];
     return [centre, (quantile * spread) / Math.sqrt(values.length)];
   };
 
-  const text = (value, half) => {
-    const shown = value.toFixed(1).replace(/^-0\.0$/, "0.0");
-    return Number.isNaN(half) ? shown : `${shown} ± ${half.toFixed(1)}`;
+  // The mean with its half-width, or with both of two values.
+  const text = (centre, half, values) => {
+    const fixed = (value) => value.toFixed(1).replace(/^-0\.0$/, "0.0");
+    if (values.length === 2) return `${fixed(centre)} (${[...values].sort((a, b) => a - b).map(fixed).join(", ")})`;
+    return Number.isNaN(half) ? fixed(centre) : `${fixed(centre)} ± ${half.toFixed(1)}`;
   };
 
   // A bar of the interval over -100 to 100 points, with zero in the middle.
@@ -73,11 +75,12 @@
       row.append(where, made("td", defense));
       const cell = made("td", "", "plot");
       if (common.length > 0) {
-        const [centre, half] = interval(common.map((craft) => crafts[craft] - beside[craft]));
+        const values = common.map((craft) => crafts[craft] - beside[craft]);
+        const [centre, half] = interval(values);
         const separate = common.length >= data.enough && Math.abs(centre) > half;
         counts[!separate ? "open" : centre < 0 ? "lower" : "higher"] += 1;
         cell.append(track(centre, half));
-        row.append(cell, made("td", `${text(centre, half)} (n = ${common.length})`, "number"));
+        row.append(cell, made("td", `${text(centre, half, values)} (n = ${common.length})`, "number"));
       } else {
         counts.open += 1;
         row.append(cell, made("td", "no common craft", "number"));
