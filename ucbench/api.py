@@ -20,6 +20,8 @@ from ucbench.session import open_session
 from ucbench.steps import PlannedCell, analyze_folder, analyze_session, plan_session, run_session
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from ucbench.protection.manifest import Format
     from ucbench.protection.protect import Protection
     from ucbench.results.frame import Results
+    from ucbench.results.records import Record
     from ucbench.running.tasks import Rerun
 
 _log = logging.getLogger(__name__)
@@ -69,15 +72,20 @@ def run(
     with reporting(quiet=not in_notebook()) as shown:
         session = open_session(device=device, dtype=dtype, threads=threads, progress=progress or shown)
         records = run_session(expand(request, session.registry), session, out=folder, executor=executor, rerun=rerun)
-    failed = [record for record in records if record["status"] == "failed"]
-    if failed and progress is None and not in_notebook():  # else progress said so
-        from ucbench.results.records import failure_text
-
-        name, said = poisoner_of(failed[0]["request"]), failure_text(failed[0])
-        _log.warning("%d of %d cells failed. The first, of %s: %s", len(failed), len(records), name, said)
+    if progress is None and not in_notebook():  # else progress said so
+        _warn_of([record for record in records if record["status"] == "failed"], len(records))
     from ucbench.results.frame import results
 
     return results(records)
+
+
+def _warn_of(failed: Sequence[Record], count: int) -> None:
+    """Warn of failed cells among ``count``, with the first error."""
+    if failed:
+        from ucbench.results.records import failure_text
+
+        name, said = poisoner_of(failed[0]["request"]), failure_text(failed[0])
+        _log.warning("%d of %d cells failed. The first, of %s: %s", len(failed), count, name, said)
 
 
 def read_results(path: str | Path) -> Results:
@@ -318,7 +326,7 @@ def analyze(
     """Measure why releases are unlearnable: of the cells of these axes, or of the records in ``results``.
 
     Cells that are not done are run first, as :func:`run` does, and their victims are kept in the store. A victim that
-    was trained before and not kept is trained again, once.
+    was trained before and not kept is trained again, once. Cells that fail are left out; a warning has the first error.
 
     >>> ucbench.analyze(poisoner=["uc", "mi-ue"], victim="airbench@small", seed="0-3")  # doctest: +SKIP
 
@@ -343,4 +351,7 @@ def analyze(
     if results is not None:
         return analyze_folder(Path(results).expanduser(), session, wanted, out=_folder(out), executor=executor)
     cells = expand(axes_of("analyze", axis), session.registry)
-    return analyze_session(cells, session, wanted, out=_folder(out), executor=executor)
+    analysis = analyze_session(cells, session, wanted, out=_folder(out), executor=executor)
+    if progress is None:
+        _warn_of(analysis.failed, len(cells))
+    return analysis

@@ -252,6 +252,31 @@ def test_spearman_has_no_interval_for_a_perfect_order_and_no_value_without_one()
     assert math.isnan(spearman([1, 1, 1, 1, 1], [1, 2, 3, 4, 5])[0])
 
 
+def test_analyze_quiet_prints_the_table_and_failed_cells_only(tmp_path, capsys):
+    line = ["analyze", "--poisoner", "bad:raises", "--poisoner", "stripes", *AXES, *SMALL, "--maps", "0"]
+    assert main(["-q", *line, "--out", str(tmp_path / "out")]) == 1
+    printed = capsys.readouterr()
+    (said,) = printed.err.splitlines()
+    assert said.startswith("failed: spots | bad:raises linf 24 | tiny | seed 0: RuntimeError: the optimiser gave up (")
+    assert "\nstripes " in printed.out
+    assert sorted(rows(tmp_path / "out")["poisoner"]) == ["clean", "sham", "stripes"]
+    assert main(["-q", "analyze", "--poisoner", "stripes", *AXES, *SMALL, "--maps", "0"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_analyze_warns_of_failed_cells_in_python(caplog):
+    axes = {"dataset": "spots", "victim": "tiny", "poisoner": ["bad:raises", "stripes"]}
+    found = ucbench.analyze(**axes, device="cpu", dtype="float32", threads=1, pairs=30, maps=0)
+    assert [record["request"]["poisoner"] for record in found.failed] == ["bad:raises"]
+    assert "1 of 4 cells failed. The first, of bad:raises: RuntimeError: the optimiser gave up" in caplog.text
+
+
+def test_analysis_without_a_finished_cell_says_why_the_first_failed():
+    failed = [boards.failed(one) for one in boards.rows_of({"uc": [40.0]})]
+    with pytest.raises(ucbench.DataError, match="every cell failed, the first with "):
+        analysis(failed)
+
+
 def test_two_crafts_are_both_values_and_not_called_intervals():
     records = boards.rows_of({"clean": [90, 92], "uc": [40, 44]})
     for one in records:

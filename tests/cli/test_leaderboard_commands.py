@@ -274,6 +274,9 @@ def test_release_export_by_axes_equals_export_by_record(capsys, tmp_path, board)
     assert (one / "labels.csv").read_bytes() == (other / "labels.csv").read_bytes()
     assert json.loads((other / "release.json").read_text())["release"] == record["release"]
     assert json.loads((other / "croissant.json").read_text())["license"] == "https://example.org"
+    assert main(["-q", "export", "--poisoner", "leaner", *world, "--out", str(tmp_path / "quiet")]) == 0
+    printed = capsys.readouterr()
+    assert (len(printed.out.splitlines()), printed.err) == (1, "")
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,8 @@ def test_run_json_says_why_cells_failed(capsys):
     assert row["error"].startswith("RuntimeError: the optimiser gave up (tiny_protector.py, line ")
 
 
-def test_run_quiet_prints_only_the_table(capsys):
-    assert main(["-q", "run", *AXES, "--poisoner", "stripes"]) == 0
+def test_run_quiet_prints_only_the_table(capsys, tmp_path):
+    assert main(["-q", "run", *AXES, "--poisoner", "stripes", "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
     assert "stripes" in printed.out

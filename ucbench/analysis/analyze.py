@@ -19,7 +19,7 @@ from ucbench.leaderboard.scene import EXTRA, have_matplotlib
 from ucbench.matrix.cell import Cell
 from ucbench.plugins.grammar import base_name
 from ucbench.results.columns import column
-from ucbench.results.records import Record
+from ucbench.results.records import Record, failure_text
 from ucbench.results.summary import Summary, summarise
 from ucbench.results.table import csv_text
 from ucbench.running.metric_values import metric_of
@@ -35,12 +35,14 @@ class Analysis:
         correlations: Spearman's correlation of each measure with attacker accuracy over groups that differ in more than
             seeds, with its 95 % interval: ``victim``, ``measure``, ``rho``, ``low``, ``high``, ``n``.
         files: what was written.
+        failed: the records of cells that failed, which are left out of all else.
     """
 
     table: pd.DataFrame
     correlations: pd.DataFrame
     groups: Sequence[Summary] = field(repr=False)
     files: Sequence[Path] = ()
+    failed: Sequence[Record] = field(default=(), repr=False)
 
 
 def analysis(records: Iterable[Record]) -> Analysis:
@@ -49,13 +51,17 @@ def analysis(records: Iterable[Record]) -> Analysis:
     Raises:
         DataError: if no cell is finished.
     """
+    records = list(records)
     done = [record for record in records if record["status"] == "ok"]
+    failed = [record for record in records if record["status"] != "ok"]
     if not done:
+        if failed:
+            raise DataError(f"Nothing to analyze: every cell failed, the first with {failure_text(failed[0])}")
         raise DataError("Nothing to analyze: no cell is finished, or none of these records can be made again here.")
     table = analysis_rows(done)
     groups = summarise(table)
     correlated = correlations(groups, measure_columns(table))
-    return Analysis(table[analysis_columns(table)], correlated, groups)
+    return Analysis(table[analysis_columns(table)], correlated, groups, failed=failed)
 
 
 def analyzed(groups: Sequence[Recorded], request: AnalysisRequest, out: Path | None) -> Analysis:
@@ -90,6 +96,8 @@ def analyzed(groups: Sequence[Recorded], request: AnalysisRequest, out: Path | N
 
 def _without_others(record: Record, asked: Sequence[str]) -> Record:
     """The record without values that an analysis of another layer, or of other pairs, has left in it."""
+    if record["status"] != "ok":
+        return record
     others = {base_name(name) for name in asked}
 
     def belongs(column: str) -> bool:

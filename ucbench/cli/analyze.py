@@ -11,7 +11,7 @@ import typer
 from ucbench.cli.completion import components, record_folders
 from ucbench.cli.lazy import MACHINE, OUTPUT, WHAT
 from ucbench.cli.options import FOLDER, AsJson, CellRequest, argument, is_quiet, option, requesting_cells, with_layout
-from ucbench.cli.output import TableLayout, print_json, print_notes, print_table
+from ucbench.cli.output import TableLayout, print_failures, print_json, print_notes, print_table
 from ucbench.errors import UsageError
 from ucbench.results.text import TextColumn
 
@@ -48,7 +48,7 @@ def analyze_command(
                complete=record_folders, file_okay=False),
     ] = None,
     as_json: AsJson = False,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """Measure why releases are unlearnable: information, covariance, uniformity, separability, spectrum.
 
     Axes are those of `ucbench run`. Cells that are not done are run first, and their victims are kept in the store; of
@@ -78,10 +78,13 @@ def analyze_command(
         print_json({"cells": dicts(result.table), "correlations": dicts(result.correlations)})
     else:
         _print(result, layout)
-    if result.files:
+    if is_quiet():  # else progress said so
+        print_failures(result.failed)
+    elif result.files:
         typer.echo(
             f"Written: {', '.join(str(path) for path in result.files[:2])}, {len(result.files) - 2} plots", err=True
         )
+    return 1 if result.failed else 0
 
 
 def _print(result: Analysis, layout: TableLayout) -> None:

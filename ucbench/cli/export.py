@@ -76,7 +76,7 @@ def export_command(
         f"{export.folder}: release {export.release}, {export.images} images, {export.protected} of them perturbed."
     )
     missing = [name for name in about.missing if platform != HUB or name == "license"]
-    if missing:
+    if missing and not is_quiet():
         names = ", ".join(f"--{name}" for name in missing)
         typer.echo(
             f"{'README.md' if platform == HUB else 'croissant.json'} lacks what only you know: {names}.", err=True

@@ -18,6 +18,8 @@ from ucbench.results.text import TextColumn, chosen, facts_lines, fitted, screen
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ucbench.results.records import Record
+
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
@@ -107,6 +109,22 @@ def print_notes(*notes: str) -> None:
             typer.echo()
         for line in wrapped(note.removeprefix("\n"), screen_width(), "  "):
             typer.echo(line)
+
+
+def print_failures(records: Iterable[Record]) -> None:
+    """Print to standard error which cells failed, and why, as the progress of a run does unless it is quiet."""
+    from ucbench.matrix.from_record import poisoner_of
+    from ucbench.matrix.names import titled
+    from ucbench.progress import Lines
+    from ucbench.results.records import failure_text
+
+    failures = [
+        f"failed: {titled(record['request'], poisoner_of(record['request']))}: {failure_text(record)}"
+        for record in records
+        if record["status"] != "ok"
+    ]
+    for line in dict.fromkeys(failures):  # two names of the same images may be requested
+        Lines(sys.stderr).say(line)
 
 
 def _styled(text: str, style: Literal["bold", "dim"]) -> str:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from ucbench.cli.completion import components
 from ucbench.cli.lazy import MACHINE, WHAT
 from ucbench.cli.options import AsJson, CellRequest, OutFolder, is_quiet, option, requesting_cells, with_layout
-from ucbench.cli.output import TableLayout, print_json, print_summary
-
-if TYPE_CHECKING:
-    from ucbench.matrix.cell import Cell
-    from ucbench.results.records import Record
+from ucbench.cli.output import TableLayout, print_failures, print_json, print_summary
 
 app = typer.Typer()
 
@@ -65,25 +59,11 @@ def run_command(
 
         table = rows(records)
     if is_quiet():  # else progress said so
-        _print_failures(cells, records)
+        print_failures(records)
     if as_json:
         print_json(dicts(table[columns_with_errors(table)]))
     else:
         print_summary(table, layout, "results.csv" if out is not None else "")
-        if out is not None:
+        if out is not None and not is_quiet():
             typer.echo(f"Written: {out / 'results.csv'}, {out / 'records'}/, {out / 'sheets'}/", err=True)
     return 1 if any(record["status"] != "ok" for record in records) else 0
-
-
-def _print_failures(cells: Sequence[Cell], records: Sequence[Record]) -> None:
-    from ucbench.progress import Lines
-    from ucbench.results.records import failure_text
-    from ucbench.running.tasks import title
-
-    failures = [
-        f"failed: {title(cell)}: {failure_text(record)}"
-        for cell, record in zip(cells, records, strict=True)
-        if record["status"] != "ok"
-    ]
-    for line in dict.fromkeys(failures):  # two names of the same images may be requested
-        Lines(sys.stderr).say(line)
