@@ -78,13 +78,15 @@ def test_pipeline_raises_on_two_defenses_that_own_the_loss():
 
 
 class Returning:
-    """Returns what ``change`` makes of the images of a batch."""
+    """Returns what ``change`` makes of the images of a batch, or in ``mix`` of images and targets."""
 
-    def __init__(self, change) -> None:
+    def __init__(self, change, mixed=None) -> None:
         self.augment = lambda x, run, generator: change(x)
+        self.at_test = change
+        self.mix = lambda x, targets, run, generator: (change(x), targets) if mixed is None else mixed(x, targets)
 
 
-@pytest.mark.parametrize(
+WRONG_IMAGES = pytest.mark.parametrize(
     ("change", "found"),
     [
         (lambda x: None, "Got NoneType"),
@@ -93,8 +95,12 @@ class Returning:
         (lambda x: x.double(), r"Got torch.float64 \[2, 3, 4, 4\]"),
         (lambda x: 255 * torch.ones_like(x), "Values run from 255 to 255"),
         (lambda x: x * float("nan"), "Values run from nan to nan"),
+        (lambda x: x.fill_(255), "Values run from 255 to 255"),
     ],
 )
+
+
+@WRONG_IMAGES
 @pytest.mark.parametrize("through", [False, True])
 def test_wrong_images_of_augment_are_an_error_that_names_the_defense(change, found, through):
     loss = Loss()
@@ -114,6 +120,42 @@ def test_only_the_first_batch_of_a_training_is_checked(monkeypatch):
     for count in (2, 3):
         pipeline.augment(torch.rand(count, 3, 4, 4), run, GENERATOR)
     assert checked == [2, 2]
+    for count in (4, 5):
+        pipeline.mix(torch.rand(count, 3, 4, 4), torch.full((count, 3), 5.0), run, GENERATOR)
+        pipeline.at_test(torch.rand(count, 3, 4, 4))
+    assert checked == [2, 2, 4, 4, 4, 4]
+
+
+@WRONG_IMAGES
+@pytest.mark.parametrize("stage", ["mix", "at_test"])
+def test_wrong_images_of_mix_and_at_test_are_errors_that_name_the_defense(change, found, stage):
+    pipeline = DefensePipeline([("fine", Returning(torch.sqrt)), ("wrong:k=1", Returning(change))])
+    x = torch.rand(2, 3, 4, 4)
+    rule = rf"Defense wrong:k=1: {stage}\(\) must return float32 images \[2, 3, 4, 4\] in \[0, 1\]\. "
+    with pytest.raises(ContractError, match=f"^{rule}{found}\\.$"):
+        pipeline.at_test(x) if stage == "at_test" else pipeline.mix(x, torch.eye(2), make_run(stage="train"), GENERATOR)
+
+
+TARGETS = r"mix\(\) must return float32 targets \[2, 2\] that are probabilities\. "
+
+
+@pytest.mark.parametrize(
+    ("mixed", "said"),
+    [
+        (lambda x, targets: x, r"mix\(\) must return images and targets\. Got torch.float32 \[2, 3, 4, 4\]"),
+        (lambda x, targets: (x, targets, 0.5), r"mix\(\) must return images and targets\. Got .*, float"),
+        (lambda x, targets: (x, targets.argmax(1)), rf"{TARGETS}Got torch.int64 \[2\]"),
+        (lambda x, targets: (x, targets.double()), rf"{TARGETS}Got torch.float64 \[2, 2\]"),
+        (lambda x, targets: (x, 2 * targets), f"{TARGETS}Rows sum to 2 to 2, the smallest value is 0"),
+        (lambda x, targets: (x, targets.mul_(2)), f"{TARGETS}Rows sum to 2 to 2, the smallest value is 0"),
+        (lambda x, targets: (x, 2 * targets - 0.5), f"{TARGETS}Rows sum to 1 to 1, the smallest value is -0.5"),
+        (lambda x, targets: (x, targets * float("nan")), f"{TARGETS}Rows sum to nan to nan, the smallest value is nan"),
+    ],
+)
+def test_wrong_targets_of_mix_are_an_error_that_names_the_defense(mixed, said):
+    pipeline = DefensePipeline([("wrong:k=1", Returning(None, mixed))])
+    with pytest.raises(ContractError, match=f"^Defense wrong:k=1: {said}\\.$"):
+        pipeline.mix(torch.rand(2, 3, 4, 4), torch.eye(2), make_run(stage="train"), GENERATOR)
 
 
 class TestThrough:

@@ -19,7 +19,7 @@ from ucbench.testing.rules import Rule
 from ucbench.testing.samples import NUMERICS, TinySurrogate, make_run, sample_images, tensor_of
 from ucbench.testing.subject import CALLS, Subject, subject_of
 from ucbench.training.determinism import deterministic
-from ucbench.training.returned import TOLERANCE, images_rule, misfit, shape_text
+from ucbench.training.returned import TOLERANCE, images_rule, misfit, shape_text, targets_misfit, targets_rule
 
 STAGES = Rule(
     "stages",
@@ -193,14 +193,8 @@ def _check_mix(subject: Subject[DefenseSpec], train: ImageSet) -> None:
     for x, targets in ((images, one_hot), (images[1:2], one_hot[1:2])):
         mixed, out = _repeat(subject, "mix()", mix, x, targets)
         _check_images(subject, "mix()", x, mixed)
-        rule = TARGETS.stated(f"mix() must return targets [{len(x)}, {_CLASSES}] that are probabilities")
-        subject.require(out.shape == targets.shape, rule, f"Got {shape_text(out)}")
-        sums = out.sum(1)
-        subject.require(
-            bool((out >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-4),
-            rule,
-            f"Rows sum to {sums.min():.3g} to {sums.max():.3g}, the smallest value is {out.min():.3g}",
-        )
+        evidence = targets_misfit(targets, out)
+        subject.require(not evidence, TARGETS.stated(targets_rule("mix()", targets)), evidence)
 
 
 def _check_loss(subject: Subject[DefenseSpec], train: ImageSet) -> None:

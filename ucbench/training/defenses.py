@@ -14,7 +14,7 @@ from ucbench.progress import Progress
 from ucbench.training.context import Run
 from ucbench.training.determinism import guarded
 from ucbench.training.engine import Engine, TrainingHooks
-from ucbench.training.returned import images_rule, misfit
+from ucbench.training.returned import images_rule, misfit, shape_text, targets_misfit, targets_rule
 
 
 class DefenseRun(Run):
@@ -113,7 +113,7 @@ class DefensePipeline(TrainingHooks):
     def __init__(self, parts: Sequence[tuple[str, Any]] = ()) -> None:
         self._parts = tuple(parts)
         self._attacked = self._blocked = 0
-        self._checked: set[str] = set()
+        self._checked: set[tuple[str, str]] = set()
         for name, part in parts:
             if not any(hasattr(part, stage) for stage in _STAGES):
                 raise UsageError(f"{name} does nothing: its class has none of the methods {', '.join(_STAGES)}.")
@@ -201,12 +201,13 @@ class DefensePipeline(TrainingHooks):
 
     def augment(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         for name, part in () if self._through else self._having("augment"):
-            x = _augmented(name, part, x, run, generator, self._checked)
+            x = _checked(name, "augment()", self._checked, part.augment, x, run, generator)
         return x
 
     def mix(self, x: Tensor, targets: Tensor, run: DefenseRun, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        for _, part in self._having("mix"):
-            x, targets = part.mix(x, targets, run, generator)
+        for name, part in self._having("mix"):
+            returned = _checked(name, "mix()", self._checked, part.mix, x, targets, run, generator)
+            x, targets = returned
         return x, targets
 
     def rates(self, model: nn.Module, run: DefenseRun) -> dict[str, float]:
@@ -218,28 +219,50 @@ class DefensePipeline(TrainingHooks):
 
     def at_test(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):  # evaluations call it where the network is autocast
-            for _, part in self._having("at_test"):
-                x = part.at_test(x)
+            for name, part in self._having("at_test"):
+                x = _checked(name, "at_test()", self._checked, part.at_test, x)
         return x
 
 
-def _augmented(
-    name: str, part: Any, x: Tensor, run: DefenseRun, generator: torch.Generator, checked: set[str]
-) -> Tensor:
-    """The images that a part returns; the first batch is checked, as a look at each would wait for a GPU.
+def _checked(
+    name: str, stage: str, checked: set[tuple[str, str]], call: Callable[..., Any], x: Tensor, *others: Any
+) -> Any:
+    """What a part's ``stage`` returns; the first batch is checked, as a look at each would wait for a GPU.
 
     Args:
-        checked: names of the parts whose first batch was right.
+        checked: names and stages of the parts whose first batch was right.
+        others: what ``call`` takes after the images; the first are the targets where it mixes.
 
     Raises:
-        ContractError: if they are not float32 images of the same shape in [0, 1].
+        ContractError: if it returns no images of the same shape and type in [0, 1], or with them no such targets.
     """
-    returned: Tensor = part.augment(x, run, generator)
-    if name not in checked:
-        if wrong := misfit(x, returned):
-            raise ContractError(f"Defense {name}: {images_rule('augment()', x)}. {wrong}.")
-        checked.add(name)
+    if (name, stage) in checked:
+        return call(x, *others)
+    # A stage may write into its inputs.
+    images, targets = x.detach().clone(), others[0].clone() if stage == "mix()" else None
+    returned = call(x, *others)
+    if targets is None:
+        wrong = _broken(images_rule(stage, images), misfit(images, returned))
+    else:
+        wrong = _wrong_mixture(stage, images, targets, returned)
+    if wrong:
+        raise ContractError(f"Defense {name}: {wrong}")
+    checked.add((name, stage))
     return returned
+
+
+def _wrong_mixture(stage: str, x: Tensor, targets: Tensor, returned: Any) -> str:
+    """What is wrong with images and targets returned for a batch; empty if nothing is."""
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        got = ", ".join(map(shape_text, returned)) if isinstance(returned, tuple | list) else shape_text(returned)
+        return f"{stage} must return images and targets. Got {got or 'nothing'}."
+    images, out = returned
+    wrong_images = _broken(images_rule(stage, x), misfit(x, images))
+    return wrong_images or _broken(targets_rule(stage, targets), targets_misfit(targets, out))
+
+
+def _broken(rule: str, evidence: str) -> str:
+    return evidence and f"{rule}. {evidence}."
 
 
 class _Augmented(nn.Module):
@@ -255,7 +278,7 @@ class _Augmented(nn.Module):
         parts: Sequence[tuple[str, Any]],
         run: DefenseRun,
         generator: torch.Generator,
-        checked: set[str],
+        checked: set[tuple[str, str]],
     ) -> None:
         super().__init__()
         self.model = model
@@ -267,7 +290,7 @@ class _Augmented(nn.Module):
         images = x
         with torch.autocast(x.device.type, enabled=False):  # as in the stage that this replaces
             for name, part in self._parts:
-                augmented = _augmented(name, part, x, self._run, self._generator, self._checked)
+                augmented = _checked(name, "augment()", self._checked, part.augment, x, self._run, self._generator)
                 if x.requires_grad and not augmented.requires_grad:
                     raise UsageError(f"No attack can go through the defense {name}: it passes no gradient.")
                 x = augmented
