@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import types
 
 import pytest
@@ -223,6 +224,28 @@ def test_identity_does_not_depend_on_the_sample(registry):
     sampled = Registry([plugin("ucbench-stripes", poisoner(sample="period=3"))])
     first, second = (known.resolve("poisoner", "stripes").identity() for known in (registry, sampled))
     assert first == second
+
+
+@pytest.mark.parametrize(
+    ("presets", "fault"),
+    [
+        ({"paper": 8}, "The preset 'paper' maps parameters to values; it is 8."),
+        (
+            {"paper": {"period": 8}, "quick": ["period"]},
+            "The preset 'quick' maps parameters to values; it is ['period'].",
+        ),
+        (["paper"], "presets maps names to mappings of parameters to values; it is ['paper']."),
+        (None, "presets maps names to mappings of parameters to values; it is None."),
+    ],
+)
+@pytest.mark.parametrize("reference", ["stripes", "stripes@paper"])
+def test_presets_that_are_no_mappings_are_an_error_that_names_the_plugin(
+    registry, monkeypatch, presets, fault, reference
+):
+    monkeypatch.setattr(StripesParams, "presets", presets)
+    where = f"poisoner 'stripes' of plugin ucbench_stripes (ucbench-stripes 1.0): '{HERE}:StripesParams': "
+    with pytest.raises(PluginError, match=f"^{re.escape(where + fault)}$"):
+        registry.resolve("poisoner", reference)
 
 
 def test_resolve_does_not_import_the_component():

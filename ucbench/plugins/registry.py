@@ -8,7 +8,7 @@ import functools
 import importlib
 import importlib.util
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
@@ -211,13 +211,16 @@ class Registry:
         """The class of a component's parameters.
 
         Raises:
-            PluginError: if it cannot be loaded, or is not a subclass of :class:`ucbench.plugins.params.Params`.
+            PluginError: if it cannot be loaded, is not a subclass of :class:`ucbench.plugins.params.Params`, or has
+                presets that are not mappings.
         """
         from ucbench.plugins.params import Params
 
         loaded = self._load(spec, spec.params)
         if not (isinstance(loaded, type) and issubclass(loaded, Params)):
             raise PluginError(f"{self._place(spec)}: {spec.params!r} is not a subclass of ucbench.Params.")
+        if fault := _preset_fault(loaded.presets):
+            raise PluginError(f"{self._place(spec)}: {spec.params!r}: {fault}")
         return loaded
 
     def component_class(self, spec: ComponentSpec) -> type[Any]:
@@ -272,6 +275,16 @@ class Registry:
             text += f" Plugins that failed to load: {', '.join(packages)}; `ucbench plugins` says why."
         files = [plugin for plugin in broken if plugin.digest]
         return text + "".join(f" {file.distribution} was left out: {file.problem}." for file in files)
+
+
+def _preset_fault(presets: object) -> str:
+    """What keeps presets from being read; empty if nothing does."""
+    if not isinstance(presets, Mapping):
+        return f"presets maps names to mappings of parameters to values; it is {presets!r}."
+    for preset, values in presets.items():
+        if not isinstance(values, Mapping):
+            return f"The preset {preset!r} maps parameters to values; it is {values!r}."
+    return ""
 
 
 def _component(source: Callable[[], Registry] | None, kind: str, reference: str) -> Component[ComponentSpec]:
