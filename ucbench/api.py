@@ -141,7 +141,7 @@ def plan(
     Computes nothing, but loads the data, whose fingerprints are part of the keys.
 
     Args:
-        out: the ``out`` of a run, whose records also tell what is done.
+        out: the ``out`` of a run, whose records also tell what is done, and what would be with other ``threads``.
 
     Raises:
         UsageError: for names or values that do not exist, and a victim that takes no images of this size.

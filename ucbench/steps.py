@@ -33,6 +33,8 @@ class PlannedCell:
         release: ``stored``, ``to craft`` by this cell, or ``shared`` with an earlier cell of the plan that crafts it;
             empty if none is needed, of clean images or a cell that is done.
         seconds: predicted for what is missing, from earlier work of the same kind on this machine; None without any.
+        other_threads: numbers of threads with which the result folder has a record of a cell that is not done: planned
+            with ``threads=`` one of them, the cell is done.
     """
 
     cell: Cell
@@ -40,6 +42,7 @@ class PlannedCell:
     done: bool
     release: ReleaseState
     seconds: float | None
+    other_threads: tuple[int, ...] = ()
 
     @property
     def release_done(self) -> bool:
@@ -49,7 +52,8 @@ class PlannedCell:
     def __repr__(self) -> str:
         """What a row of ``ucbench plan`` says, in one line."""
         seconds = "" if self.done else "? s" if self.seconds is None else f"{self.seconds:.0f} s"
-        state = ["done" if self.done else "to run", self.release and f"release {self.release}", seconds]
+        recorded = f"recorded with threads={' and '.join(map(str, self.other_threads))}" if self.other_threads else ""
+        state = ["done" if self.done else "to run", recorded, self.release and f"release {self.release}", seconds]
         title = titled(self.cell.describe(), str(self.cell.craft.poisoner))
         return f"<PlannedCell {title} | {', '.join(filter(None, state))}>"
 
@@ -117,7 +121,7 @@ def plan_session(
     """
     from ucbench.running.estimate import predicted, probe_training, training_work
     from ucbench.running.preflight import check_components
-    from ucbench.running.tasks import finished, task_of, with_crafting, with_other_threads
+    from ucbench.running.tasks import finished, other_threads, task_of, threads_hints, with_crafting
 
     planned = []
     crafting: set[str | None] = set()
@@ -125,7 +129,8 @@ def plan_session(
     done_before = [finished(task, session, out) is not None for task in tasks]
     undone = [task for task, done in zip(tasks, done_before, strict=True) if not done]
     check_components(undone, session)
-    for hint in with_other_threads(tasks, undone, session, out):
+    others = other_threads(tasks, undone, session, out)
+    for hint in threads_hints(others):
         session.progress.say(hint)
     # A craft is for the first cell that needs it, which a cell that is done does not.
     left = with_crafting(undone, session)
@@ -142,7 +147,7 @@ def plan_session(
             crafting.add(task.release_key)
         elif not done and task.release_key is not None:
             release = "shared" if task.release_key in crafting else "stored"
-        planned.append(PlannedCell(cell, task.key, done, release, seconds))
+        planned.append(PlannedCell(cell, task.key, done, release, seconds, others.get(task.key, ())))
     return planned
 
 

@@ -176,6 +176,18 @@ def test_planned_cell_is_shown_as_its_row(tmp_path):
     clean, _, stripes = map(repr, plan("stripes"))
     assert clean == "<PlannedCell spots | clean | tiny | seed 0 | to run, ? s>"
     assert stripes == "<PlannedCell spots | stripes linf 24 | tiny | seed 0 | to run, release to craft, ? s>"
+
+
+def test_plan_names_the_threads_of_records_that_differ_in_them_alone(tmp_path):
+    run("stripes", out=tmp_path / "out")
+    changes = {"out": tmp_path / "out", "threads": ARITHMETIC["threads"] + 1}
+    assert [cell.other_threads for cell in plan("stripes", "badge", **changes)] == [(1,), (1,), (1,), ()]
+    _, _, stripes, badge = map(repr, plan("stripes", "badge", **changes))
+    assert stripes.startswith(
+        "<PlannedCell spots | stripes linf 24 | tiny | seed 0 | to run, recorded with threads=1, release"
+    )
+    assert "recorded" not in badge
+    assert not any(cell.other_threads for cell in plan("stripes", "badge", out=tmp_path / "out"))
     run("stripes", out=tmp_path / "out")
     assert [repr(cell).rpartition(" | ")[2] for cell in plan("stripes")] == ["done>"] * 3
 

@@ -23,10 +23,11 @@ from ucbench.running.tasks import (
     as_requested,
     distinct,
     finished,
+    other_threads,
     succeeded,
     task_of,
+    threads_hints,
     title,
-    with_other_threads,
     with_recorded_metrics,
 )
 from ucbench.session import Session
@@ -95,7 +96,7 @@ def run_cells(
 
     if records:
         session.progress.say(f"{len(records)} of {len(tasks)} cells from records.")
-    for hint in with_other_threads(tasks, missing, session, out):
+    for hint in threads_hints(other_threads(tasks, missing, session, out)):
         session.progress.say(hint)
     if missing:
         count = session.progress.cells(len(missing), time_left.text)

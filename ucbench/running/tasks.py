@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -155,19 +156,30 @@ def finished(task: Task, session: Session, out: Path | None, *, failed_too: bool
     return None
 
 
-def with_other_threads(tasks: Iterable[Task], undone: Iterable[Task], session: Session, out: Path | None) -> list[str]:
-    """A sentence for each number of threads with which the result folder has records of cells that are not done."""
+def other_threads(
+    tasks: Iterable[Task], undone: Iterable[Task], session: Session, out: Path | None
+) -> dict[str, tuple[int, ...]]:
+    """The numbers of threads with which the result folder has records of cells that are not done, by their keys."""
     keys = {task.key for task in tasks}
-    wanted = [task for task in undone if not task.force]
+    wanted = {task.key: task for task in undone if not task.force}
     threads_of = {} if out is None or not wanted else _threads_of_records(out, keys)
-    sentences = []
+    others: dict[str, tuple[int, ...]] = {}
     for threads in sorted(set(threads_of.values()) - {session.numerics.threads}):
         numerics = replace(session.numerics, threads=threads)
-        others = [_task_with(numerics, task.cell, session).key for task in wanted]
-        if count := sum(threads_of.get(key) == threads for key in others):
-            cells = "1 cell has a record" if count == 1 else f"{count} cells have records"
-            sentences.append(f"{cells} with threads = {threads}; give --threads {threads} to use them.")
-    return sentences
+        for key, task in wanted.items():
+            if threads_of.get(_task_with(numerics, task.cell, session).key) == threads:
+                others[key] = (*others.get(key, ()), threads)
+    return others
+
+
+def threads_hints(others: Mapping[str, Sequence[int]]) -> list[str]:
+    """A sentence for each number of threads of :func:`other_threads`."""
+    counts = Counter(threads for of_cell in others.values() for threads in of_cell)
+    return [
+        f"{'1 cell has a record' if count == 1 else f'{count} cells have records'} with threads = {threads};"
+        f" give --threads {threads} to use them."
+        for threads, count in sorted(counts.items())
+    ]
 
 
 def _threads_of_records(out: Path, keys: Container[str]) -> dict[str, int]:
