@@ -98,12 +98,13 @@ def _write_sheets(cells: Iterable[Cell], records: Iterable[Record], out: Path, s
     """Write one image sheet per release."""
     from ucbench.crafting.release import Release
     from ucbench.export.sheet import write_sheet
+    from ucbench.results.sheets import sheet_name
 
     for cell, record in zip(cells, records, strict=True):
         key = record["release"]
         if key is None or cell.craft.is_reference or record["status"] != "ok":
             continue
-        path = out / "sheets" / f"{cell.craft.poisoner.spec.name}-{key[:12]}.png"
+        path = out / "sheets" / sheet_name(record)
         stored = None if path.exists() else session.store.get("release", key)
         if stored is not None:
             release = Release.from_arrays(stored.arrays, stored.meta)

@@ -15,6 +15,7 @@ from ucbench.leaderboard.merge import merge
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.results.frame import read
 from ucbench.results.records import read_record, read_records, record_path, write_record
+from ucbench.results.sheets import sheet_name
 from ucbench.results.table import update_csv
 from ucbench.store.keys import key
 from ucbench.store.locks import exclusive
@@ -146,11 +147,11 @@ def test_merge_copies_the_sheets_of_its_releases_only(tmp_path):
     made = records()
     source = out(tmp_path / "one", made)
     (source / "sheets").mkdir()
-    release = next(one["release"] for one in made if one["release"])
-    for name in (f"badge-{release[:12]}.png", "badge-000000000000.png"):
+    sheet = next(sheet_name(one) for one in made if one["request"]["poisoner"] == "badge")
+    for name in (sheet, "badge-000000000000.png"):
         (source / "sheets" / name).write_bytes(b"png")
     merge(tmp_path / "board", [source], CELLS)
-    assert [path.name for path in (tmp_path / "board" / "sheets").iterdir()] == [f"badge-{release[:12]}.png"]
+    assert [path.name for path in (tmp_path / "board" / "sheets").iterdir()] == [sheet]
 
 
 def test_results_csv_is_read_and_written_under_one_lock(tmp_path):
@@ -178,10 +179,10 @@ def test_merge_takes_the_first_of_records_that_differ_in_time_alone(tmp_path):
 
 def test_merge_copies_no_sheet_from_behind_a_link(tmp_path):
     made = records()
-    source, release = out(tmp_path / "one", made), next(str(record["release"])[:12] for record in made[::-1])
+    source, (sheet, linked) = out(tmp_path / "one", made), [sheet_name(one) for one in made if one["release"]][:2]
     (source / "sheets").mkdir()
     (tmp_path / "private").write_text("private")
-    (source / "sheets" / f"a-{release}.png").write_text("a sheet")
-    (source / "sheets" / f"b-{release}.png").symlink_to(tmp_path / "private")
+    (source / "sheets" / sheet).write_text("a sheet")
+    (source / "sheets" / linked).symlink_to(tmp_path / "private")
     merge(tmp_path / "board", [source], CELLS)
-    assert [path.name for path in (tmp_path / "board" / "sheets").iterdir()] == [f"a-{release}.png"]
+    assert [path.name for path in (tmp_path / "board" / "sheets").iterdir()] == [sheet]

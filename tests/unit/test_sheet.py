@@ -12,7 +12,8 @@ from ucbench.crafting.poisoner import Perturbation
 from ucbench.crafting.release import Release, make_release
 from ucbench.data.budget import Budget
 from ucbench.data.imageset import ImageSet
-from ucbench.export.sheet import SheetLayout, _rows, budget_text, image_sheet, layout_of, write_sheet
+from ucbench.export.sheet import _rows, budget_text, image_sheet, write_sheet
+from ucbench.results.sheets import SheetLayout, layout_of
 
 
 def image_set(count: int = 30, side: int = 8, classes: int = 3) -> ImageSet:
@@ -32,7 +33,7 @@ def layout(source: ImageSet, made: Release) -> SheetLayout:
     rows = _rows(source, made)
     indices = [index for _, members in rows for index in members]
     count = len(rows) + (made.meta["budget"]["epsilon"] is not None)
-    return layout_of(source, count, max(len(members) for _, members in rows), len(indices))
+    return layout_of(source.size, count, max(len(members) for _, members in rows), len(indices))
 
 
 def pixels(sheet: Image.Image, corner: tuple[int, int], size: tuple[int, int]) -> np.ndarray:

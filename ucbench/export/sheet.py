@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,57 +16,13 @@ from ucbench.crafting.release import Release, materialise
 from ucbench.data.budget import Budget
 from ucbench.data.distortion import measure
 from ucbench.data.imageset import ImageSet, UInt8Images
+from ucbench.results.sheets import LINE, MARGIN, SheetLayout, layout_of
 from ucbench.store.files import atomic_write_bytes
 
-#: Groups (rows), most images per group, smallest side of a drawn image, and the width to keep to, in pixels.
-ROWS, EXAMPLES, SIDE, WIDTH = 10, 4, 64, 1600
-#: Gaps between images of a triple and between triples, head and margin for text, and a line of it, in pixels.
-GAP, BREAK, HEAD, MARGIN, LINE = 4, 16, 76, 150, 18
+#: Groups (rows), and most images per group.
+ROWS, EXAMPLES = 10, 4
 _INK, _QUIET, _PAPER = (24, 24, 24), (90, 90, 90), (255, 255, 255)
 _FONT, _BOLD = ImageFont.load_default(14), ImageFont.load_default(17)
-
-
-class SheetLayout(NamedTuple):
-    """Where the images of a sheet are, in pixels.
-
-    Attributes:
-        size: height and width of a drawn image.
-        columns: triples in a row.
-        rows: rows of triples, the one of sham noise among them.
-        strip: images of the strip at true size, which are of ``true`` height and width.
-    """
-
-    size: tuple[int, int]
-    columns: int
-    rows: int
-    strip: int
-    true: tuple[int, int]
-
-    def triple(self, row: int, column: int, place: int) -> tuple[int, int]:
-        """Left and top of an image: place 0 is the original, 1 the perturbation, 2 the release."""
-        left = MARGIN + column * (3 * self.size[1] + 2 * GAP + BREAK) + place * (self.size[1] + GAP)
-        return left, HEAD + row * (self.size[0] + BREAK)
-
-    def true_size(self, line: int, column: int) -> tuple[int, int]:
-        """Left and top of an image of the strip: line 0 has originals, 1 their releases."""
-        top = self.triple(self.rows, 0, 0)[1] + LINE + 8
-        return MARGIN + column * (self.true[1] + GAP), top + line * (max(self.true[0], LINE) + GAP)
-
-    @property
-    def extent(self) -> tuple[int, int]:
-        """Width and height of the sheet."""
-        width = max(self.triple(0, self.columns, 0)[0], self.true_size(0, self.strip)[0])
-        return max(width, 560), self.true_size(2, 0)[1] + 12
-
-
-def layout_of(source: ImageSet, rows: int, columns: int, strip: int) -> SheetLayout:
-    """The layout of this many rows, with at most ``columns`` triples and ``strip`` images at true size."""
-    scale = max(1, -(-SIDE // max(source.size)))
-    height, width = (side * scale for side in source.size)
-    triple = 3 * width + 2 * GAP + BREAK
-    fitting = max(1, min(columns, (WIDTH - MARGIN) // triple))
-    true = max(1, min(strip, (fitting * triple - BREAK + GAP) // (source.size[1] + GAP)))
-    return SheetLayout((height, width), fitting, rows, true, source.size)
 
 
 def image_sheet(source: ImageSet, release: Release, title: str) -> Image.Image:
@@ -83,7 +39,7 @@ def image_sheet(source: ImageSet, release: Release, title: str) -> Image.Image:
     after = materialise(before, release.changes, np.asarray(release.index)[indices])
     sham = None if budget.epsilon is None else _sham(before, budget)
     names = [name for name, _ in rows] + ([] if sham is None else [_sham_name(before, sham)])
-    layout = layout_of(source, len(names), max(len(members) for _, members in rows), len(indices))
+    layout = layout_of(source.size, len(names), max(len(members) for _, members in rows), len(indices))
     factor = 127.0 / max(1.0, float(np.abs(after.astype(np.int16) - before).max()))
 
     sheet = Image.new("RGB", layout.extent, _PAPER)

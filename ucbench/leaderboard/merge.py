@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ucbench.errors import DataError
 from ucbench.matrix.cell import Cell
 from ucbench.results.records import Record, read_records, record_path, write_record
+from ucbench.results.sheets import sheet_name
 from ucbench.results.table import check_worlds, rows
 from ucbench.store.files import atomic_write_bytes, reporting
 from ucbench.store.keys import canonical
@@ -68,7 +69,7 @@ def merge(folder: Path, sources: Iterable[Path], cells: Sequence[Cell]) -> Merge
     for cell, (_, record) in best.items():
         if record is not present.get(cell):
             write_record(folder, record)
-    _copy_sheets(folder, others, {str(record["release"])[:12] for _, record in best.values()})
+    _copy_sheets(folder, others, {sheet_name(record) for _, record in best.values()})
     # A cell that failed with other numerics than those it was measured with has a result.
     requests = [(canonical(record["request"]), record["status"]) for _, record in best.values()]
     done = {request for request, status in requests if status == "ok"}
@@ -104,10 +105,10 @@ def _with_metrics_of(record: Record, other: Record) -> Record:
     return {**record, "metrics": metrics, **({"measured_by": measured_by} if measured_by else {})}
 
 
-def _copy_sheets(folder: Path, sources: Iterable[Path], releases: set[str]) -> None:
+def _copy_sheets(folder: Path, sources: Iterable[Path], names: set[str]) -> None:
     for source in sources:
         for path in sorted((source / "sheets").glob("*.png")):
             # The end of a link may be a file that nobody means to publish.
-            if path.stem.rpartition("-")[2] in releases and not path.is_symlink():
+            if path.name in names and not path.is_symlink():
                 with reporting(path, "--records"):
                     atomic_write_bytes(folder / "sheets" / path.name, read_regular(path))

@@ -11,12 +11,11 @@ from PIL import Image
 
 from ucbench.data.images import PNG_HEAD, png_size
 from ucbench.results.records import Record
+from ucbench.results.sheets import layout_of, sheet_name
 from ucbench.store.untrusted import read_head, read_regular
 
-#: Width of an image as original, perturbation and release, with the space behind it; height of two rows of images.
-_TRIPLE, _ROWS = 216, 144
-#: Where images begin in sheets, today's and those of earlier versions: left, upper.
-_STARTS = ((150, 76), (110, 48))
+#: Space around the images of a thumbnail, in pixels.
+_EDGE = 2
 
 
 class SheetFile(NamedTuple):
@@ -29,10 +28,7 @@ class SheetFile(NamedTuple):
 
 def sheets_of(records: Iterable[Record], folder: Path) -> dict[str, SheetFile]:
     """The image sheet of each cell that has one, by cell; a run's ``--out`` holds them in ``sheets``. No links."""
-    names = {
-        record["cell"]: f"{record['components'].get('poisoner', {}).get('name')}-{str(record['release'])[:12]}.png"
-        for record in records
-    }
+    names = {record["cell"]: sheet_name(record) for record in records}
     wanted = set(names.values())
     files = (path for path in sorted(folder.glob("*.png")) if path.is_file() and not path.is_symlink())
     # Cells share sheets, which are large: the head of each is read once, for all of them.
@@ -50,22 +46,29 @@ def _size(path: Path) -> tuple[int, int]:
     return width, height
 
 
-def thumbnail(sheets: Mapping[str, SheetFile], cells: Iterable[str]) -> tuple[bytes, int, int] | None:
-    """A part of the first sheet among these cells that is large enough, as PNG with its width and height."""
-    for cell in cells:
-        if cell not in sheets:
+def thumbnail(sheets: Mapping[str, SheetFile], records: Iterable[Record]) -> tuple[bytes, int, int] | None:
+    """The first images of the first sheet among these records that is large enough, as PNG with width and height."""
+    for record in records:
+        sheet, image = sheets.get(record["cell"]), record["data"].get("size")
+        if sheet is None or image is None:
             continue
-        path, width, height = sheets[cell]
-        left, upper = next((start for start in _STARTS if (width - start[0]) % _TRIPLE == 0), _STARTS[0])
-        part_of = (left - 2, upper - 2, left + 2 * _TRIPLE - 14, upper + _ROWS + 2)
-        if width < part_of[2] or height < part_of[3]:
+        part_of = _first_images(image)
+        if sheet.width < part_of[2] or sheet.height < part_of[3]:
             continue
         try:
-            with Image.open(io.BytesIO(read_regular(path))) as sheet:
-                part = sheet.convert("RGB").crop(part_of)
+            with Image.open(io.BytesIO(read_regular(sheet.path))) as opened:
+                part = opened.convert("RGB").crop(part_of)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue  # a damaged file; its card has no image
         buffer = io.BytesIO()
         part.save(buffer, "PNG", optimize=True)
         return buffer.getvalue(), part.width, part.height
     return None
+
+
+def _first_images(image: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, upper, right and lower of two triples in two rows, for images of this height and width."""
+    layout = layout_of(image, rows=2, columns=2, strip=1)
+    (left, upper), (right, lower) = layout.triple(0, 0, 0), layout.triple(1, layout.columns - 1, 2)
+    height, width = layout.size
+    return left - _EDGE, upper - _EDGE, right + width + _EDGE, lower + height + _EDGE

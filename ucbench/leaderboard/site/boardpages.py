@@ -170,9 +170,9 @@ def _record(record: Record) -> bytes:
     return to_json(record).encode()
 
 
-def _competitors_first(board: Board) -> Iterable[str]:
-    """The cells in the order in which their image sheets stand for the board."""
+def _competitors_first(board: Board) -> Iterable[Record]:
+    """The records in the order in which their image sheets stand for the board."""
     blocks = board.lead.blocks if board.lead else ()
     lead = [block.undefended[e.name] for block in blocks for e in block.competing]
     groups = [*lead, *(g for g in board.groups if not g.kind), *board.groups]
-    return (row["cell"] for group in groups for row in group.members)
+    return (board.records[row["cell"]] for group in groups for row in group.members)
