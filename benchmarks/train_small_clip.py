@@ -42,7 +42,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ucbench import ImageSet, UcbenchError, UsageError
-from ucbench.crafting.resize import resize
 from ucbench.data.loading import load_dataset
 from ucbench.data.selection import balanced_indices
 from ucbench.exploit.labels import LabelRun
@@ -54,6 +53,7 @@ from ucbench.training.batches import ResidentSet, split_evenly
 from ucbench.training.determinism import seeded
 from ucbench.training.engine import Engine
 from ucbench.training.recipe import cosine
+from ucbench.training.resize import resize
 from ucbench_openclip.configuration import CONFIG_NAME
 from ucbench_openclip.labelings import annotate
 from ucbench_openclip.params import ENSEMBLE, OpenClipParams

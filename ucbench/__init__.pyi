@@ -16,8 +16,6 @@ from .crafting.clustering import extract_features as extract_features
 from .crafting.clustering import nearest_centre as nearest_centre
 from .crafting.clustering import predict_classes as predict_classes
 from .crafting.expectation import expected as expected
-from .crafting.frozen import FrozenNetwork as FrozenNetwork
-from .crafting.frozen import NetworkSurrogate as NetworkSurrogate
 from .crafting.generator import ResidualGenerator as ResidualGenerator
 from .crafting.patterns import on_grid as on_grid
 from .crafting.pgd import pgd as pgd
@@ -26,12 +24,7 @@ from .crafting.poisoner import Checkpoint as Checkpoint
 from .crafting.poisoner import CraftRun as CraftRun
 from .crafting.poisoner import Perturbation as Perturbation
 from .crafting.poisoner import Poisoner as Poisoner
-from .crafting.resize import Mode as Mode
-from .crafting.resize import resize as resize
 from .crafting.stages import train_then_perturb as train_then_perturb
-from .crafting.surrogate import FittedSurrogate as FittedSurrogate
-from .crafting.surrogate import Surrogate as Surrogate
-from .crafting.surrogate import UntrainedSurrogate as UntrainedSurrogate
 from .data.budget import LEVELS as LEVELS
 from .data.budget import Budget as Budget
 from .data.budget import blocks as blocks
@@ -142,6 +135,7 @@ from .training.determinism import seeded as seeded
 from .training.engine import DivergedError as DivergedError
 from .training.engine import Engine as Engine
 from .training.engine import check_finite as check_finite
+from .training.frozen import FrozenNetwork as FrozenNetwork
 from .training.normalized import Normalized as Normalized
 from .training.normalized import channel_statistics as channel_statistics
 from .training.normalized import initialize as initialize
@@ -158,6 +152,12 @@ from .training.recipe import Victim as Victim
 from .training.recipe import check_milestones as check_milestones
 from .training.recipe import cosine as cosine
 from .training.recipe import learning_rate as learning_rate
+from .training.resize import Mode as Mode
+from .training.resize import resize as resize
+from .training.surrogate import FittedSurrogate as FittedSurrogate
+from .training.surrogate import NetworkSurrogate as NetworkSurrogate
+from .training.surrogate import Surrogate as Surrogate
+from .training.surrogate import UntrainedSurrogate as UntrainedSurrogate
 from .training.weights import Weights as Weights
 from .training.weights import load_weights as load_weights
 from .training.weights import read_weights as read_weights

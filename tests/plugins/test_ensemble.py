@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from ucbench import UsageError
-from ucbench.crafting.surrogate import FittedSurrogate
 from ucbench.plugins.registry import installed
 from ucbench.testing import make_run, sample_images
+from ucbench.training.surrogate import FittedSurrogate
 
 PRETRAINED = "ensemble:'efficientnet-lite0+efficientnet-lite0:size=64'"
 FITTED = "ensemble:'efficientnet-lite0+simclr@quick'"

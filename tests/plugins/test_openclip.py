@@ -18,11 +18,11 @@ from safetensors.torch import save_file
 from tiny_clips import TOWERS, config, random_clip, saved
 from torch import Tensor, nn
 
-from ucbench.crafting.surrogate import Surrogate
 from ucbench.errors import DataError, UsageError
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.registry import installed
 from ucbench.testing import check_surrogate
+from ucbench.training.surrogate import Surrogate
 from ucbench_openclip.surrogate import OpenClip
 
 pytestmark = pytest.mark.usefixtures("no_network")

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import nn
 
-from ucbench.crafting.surrogate import FittedSurrogate
 from ucbench.data.budget import Budget
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import DataError, UsageError
@@ -19,6 +18,7 @@ from ucbench.testing import make_run, sample_images
 from ucbench.training.context import Run
 from ucbench.training.determinism import seeded
 from ucbench.training.engine import DivergedError
+from ucbench.training.surrogate import FittedSurrogate
 from ucbench_simclr.params import EncoderParams, SimCLRParams
 from ucbench_simclr.pretraining import Projector, features_of, pretrain, resnet18
 from ucbench_simclr.surrogate import SimCLRSurrogate

@@ -9,8 +9,8 @@ import pytest
 import timm
 import torch
 
-from ucbench.crafting.surrogate import Surrogate
 from ucbench.errors import DataError
+from ucbench.training.surrogate import Surrogate
 from ucbench.training.weights import read_weights
 from ucbench_timm import surrogates
 from ucbench_timm.params import EfficientNetLite0Params, efficientnet_lite0_file

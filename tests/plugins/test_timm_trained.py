@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from ucbench.crafting.surrogate import FittedSurrogate
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
 from ucbench.numerics import Numerics
 from ucbench.testing import sample_images
 from ucbench.training.determinism import seeded
 from ucbench.training.engine import Engine
+from ucbench.training.surrogate import FittedSurrogate
 from ucbench_timm.params import TrainedParams, UntrainedParams
 from ucbench_timm.surrogates import TrainedSurrogate, UntrainedResNet18
 from ucbench_timm.victims import ResNet18

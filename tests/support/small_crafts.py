@@ -8,11 +8,11 @@ from collections.abc import Callable
 import torch
 
 from ucbench.crafting.poisoner import Checkpoint, CraftRun
-from ucbench.crafting.surrogate import Surrogate
 from ucbench.data.budget import Budget
 from ucbench.data.imageset import ImageSet
 from ucbench.testing import TinySurrogate, make_run
 from ucbench.testing.samples import TinyNetwork
+from ucbench.training.surrogate import Surrogate
 
 
 def craft_run(checkpoint: Checkpoint | None = None, epsilon: float = 8, surrogate: Surrogate | None = None) -> CraftRun:

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ucbench.crafting.resize import resize
 from ucbench.errors import ContractError
+from ucbench.training.resize import resize
 
 MODES = ("bilinear", "bicubic")
 

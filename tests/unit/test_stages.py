@@ -28,7 +28,7 @@ from ucbench.plugins.params import Params
 from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import DatasetSpec
 from ucbench.progress import Lines
-from ucbench.running.sets import crafted, published_of, release_of
+from ucbench.running.sets import crafted, labelled, published_of, release_of
 from ucbench.running.tasks import task_of
 from ucbench.session import Session
 from ucbench.store.store import Store
@@ -274,7 +274,7 @@ def test_mixture_too_small_for_one_image_raises(session):
 
 def labels_of(chosen: Cell, session: Session) -> list[int]:
     data = session.dataset(chosen.dataset)
-    return label(chosen.labeling, data.train, data.train, data.test, session)[0].known_labels.tolist()
+    return labelled(chosen, data.train, data.train, data.test, session)[0].known_labels.tolist()
 
 
 def test_labeling_uses_its_own_or_the_named_model(session):
@@ -290,8 +290,9 @@ def test_notes_on_weights_of_all_models_reach_the_record(session, monkeypatch):
     clustered = release_of(cell("badge", craft_labels=["clusters:k=3,model=others"]), session).meta["notes"]
     assert clustered["craft_labels_weights"] == "drawn at random"
     data = session.dataset(cell().dataset)
-    chosen = cell(labelings=["seen:model=others"]).labeling
-    assert label(chosen, data.train, data.train, data.test, session)[2].notes["labeling_weights"] == "drawn at random"
+    chosen = cell(labelings=["seen:model=others"])
+    _, _, run = labelled(chosen, data.train, data.train, data.test, session)
+    assert run.notes["labeling_weights"] == "drawn at random"
     assert "surrogate_weights" not in release_of(cell("leaner", surrogates=["eyes"]), session).meta["notes"]
 
 
@@ -299,7 +300,7 @@ def test_labeling_is_equal_for_every_seed(session):
     def notes(seeds: tuple[int, int]) -> dict:
         chosen = cell(labelings=["seen"], seeds=[seeds])
         data = session.dataset(chosen.dataset)
-        return label(chosen.labeling, data.train, data.train, data.test, session)[2].notes
+        return labelled(chosen, data.train, data.train, data.test, session)[2].notes
 
     assert notes((0, 0)) == notes((3, 5))
 
@@ -313,7 +314,7 @@ def test_labels_of_a_model_are_read_again_where_anything_that_decides_them_diffe
     darker, scored = (images.with_images(images.images // 2) for images in (train, test))
 
     def readings(labeling, clean, published, test, chosen=session) -> int:
-        label(labeling, clean, published, test, chosen)
+        label(labeling, clean, published, test, chosen, open_pretrained)
         return len(read)
 
     assert [readings(own, train, train, test) for _ in range(2)] == [1, 1]

@@ -15,8 +15,8 @@ from ucbench.errors import UsageError
 from ucbench.numerics import as_double
 
 if TYPE_CHECKING:
-    from ucbench.crafting.surrogate import Surrogate
     from ucbench.training.context import Run
+    from ucbench.training.surrogate import Surrogate
 
 #: scikit-learn's default fell from 10 to 1 in release 1.4; the literature's runs used 10.
 N_INIT = 10

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from ucbench.crafting.clustering import Clusters, clusters_of, predict_classes
 from ucbench.crafting.poisoner import Checkpoint, CraftRun, NoCheckpoint, Perturbation
 from ucbench.crafting.release import Release, make_release, materialise
-from ucbench.crafting.surrogate import Surrogate, note_weights, open_surrogate
+from ucbench.crafting.surrogate import open_surrogate
 from ucbench.data.budget import LEVELS, blocks
 from ucbench.metrics.clusters import cluster_diagnostics
 from ucbench.numerics import environment, peak_memory
 from ucbench.store.keys import derive_seed, key, sha256_of
 from ucbench.training.context import Run
 from ucbench.training.determinism import deterministic, guarded
+from ucbench.training.surrogate import Surrogate, note_weights
 
 if TYPE_CHECKING:
     from ucbench.data.imageset import ImageSet

@@ -13,11 +13,11 @@ from ucbench.errors import UsageError
 from ucbench.training.context import Run
 
 if TYPE_CHECKING:
-    from ucbench.crafting.surrogate import Surrogate
     from ucbench.data.budget import Budget
     from ucbench.data.imageset import ImageSet
     from ucbench.progress import Progress
     from ucbench.training.engine import Engine
+    from ucbench.training.surrogate import Surrogate
 
 
 @dataclass(frozen=True)

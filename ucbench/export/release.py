@@ -34,7 +34,6 @@ import ucbench
 from ucbench.crafting.release import Release
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import UsageError
-from ucbench.exploit.labels import label
 from ucbench.export.croissant import About, croissant
 from ucbench.export.hub import card, png, shards
 from ucbench.export.layouts import HUB, PLAIN, PublishedSplit, Splits, Target
@@ -44,7 +43,7 @@ from ucbench.plugins.citations import bibtex
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.params import Params
 from ucbench.results.records import Record
-from ucbench.running.sets import crafted, published_of
+from ucbench.running.sets import crafted, labelled, published_of
 from ucbench.running.tasks import stated_components, task_of
 from ucbench.session import Session
 from ucbench.store.files import draft_name, is_occupied, reporting
@@ -122,7 +121,7 @@ def export_release(
 def _splits(cell: Cell, release: Release, session: Session, with_test: bool) -> Splits:
     data = session.data(cell)
     with deterministic(session.numerics):
-        train, test, _ = label(cell.labeling, data.train, published_of(cell, release, session), data.test, session)
+        train, test, _ = labelled(cell, data.train, published_of(cell, release, session), data.test, session)
     classes = tuple(only_text(name) for name in train.classes)  # names of folders may be bytes that are not text
     train, test = (images.with_labels(images.known_labels, classes) for images in (train, test))
     protected = np.zeros(len(train), bool)

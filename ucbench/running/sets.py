@@ -12,6 +12,7 @@ from ucbench.crafting.craft import craft_labels, craft_release, perturb_unseen, 
 from ucbench.crafting.poisoner import Perturbation
 from ucbench.crafting.references import sham_noise
 from ucbench.crafting.release import Release, make_release, materialise
+from ucbench.crafting.surrogate import open_pretrained
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import StoreError, UsageError
 from ucbench.exploit.labels import LabelRun, label
@@ -96,7 +97,7 @@ def _exploiter_labels(cell: Cell, session: Session) -> ImageSet | None:
     # Of the whole set, as the exploiter labels it: labels made from a part alone could differ.
     train = session.data(cell).train
     with deterministic(session.numerics):
-        return label(cell.labeling, train, train, train, session)[0].subset(session.protected(cell).indices)
+        return labelled(cell, train, train, train, session)[0].subset(session.protected(cell).indices)
 
 
 def published_of(cell: Cell, release: Release | None, session: Session) -> ImageSet:
@@ -113,11 +114,18 @@ def published_of(cell: Cell, release: Release | None, session: Session) -> Image
     return train.with_images(images)
 
 
+def labelled(
+    cell: Cell, clean: ImageSet, published: ImageSet, test: ImageSet, session: Session
+) -> tuple[ImageSet, ImageSet, LabelRun]:
+    """As :func:`ucbench.exploit.labels.label`, by the cell's labeling."""
+    return label(cell.labeling, clean, published, test, session, open_pretrained)
+
+
 def exploiter_sets(cell: Cell, release: Release | None, session: Session) -> ExploiterSets:
     """The cell's sets under the exploiter's labels."""
     data = session.data(cell)
     published = published_of(cell, release, session)
-    train, test, run = label(cell.labeling, data.train, published, data.test, session)
+    train, test, run = labelled(cell, data.train, published, data.test, session)
     perturbed = None
     if release is not None:
         perturbed = _perturbed(cell, release, data.test, test, session)
@@ -125,7 +133,7 @@ def exploiter_sets(cell: Cell, release: Release | None, session: Session) -> Exp
     trusted = None
     if data.trusted is not None:
         # A labeling takes one set besides the published one: here the trusted images, above the test images.
-        trusted = label(cell.labeling, data.train, published, data.trusted, session)[1]
+        trusted = labelled(cell, data.train, published, data.trusted, session)[1]
     return ExploiterSets(source, train, test, perturbed, trusted, run)
 
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from ucbench.crafting.poisoner import Perturbation, Poisoner
 from ucbench.crafting.release import make_release
-from ucbench.crafting.surrogate import Surrogate
 from ucbench.data.budget import Budget
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import DataError, UsageError
@@ -25,6 +24,7 @@ from ucbench.testing.samples import NUMERICS, MemoryCheckpoint, TinySurrogate, m
 from ucbench.testing.subject import CALLS, RUNS, Subject, subject_of
 from ucbench.training.determinism import deterministic
 from ucbench.training.returned import shape_text
+from ucbench.training.surrogate import Surrogate
 
 NATIVE = Rule(
     "native-budget",

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ucbench.crafting.poisoner import Checkpoint, CraftRun
-from ucbench.crafting.surrogate import Surrogate
 from ucbench.data.budget import Budget
 from ucbench.data.imageset import ImageSet, LabelSet
 from ucbench.exploit.labels import LabelRun
@@ -21,6 +20,7 @@ from ucbench.training.context import Run
 from ucbench.training.defenses import DefenseRun
 from ucbench.training.determinism import seeded
 from ucbench.training.engine import Engine
+from ucbench.training.surrogate import Surrogate
 
 #: The numerics of all checks, in which equal inputs give equal bytes.
 NUMERICS = Numerics("cpu", "float32", threads=1, deterministic=True)

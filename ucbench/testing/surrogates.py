@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ucbench.crafting.surrogate import FittedSurrogate, Surrogate
 from ucbench.data.imageset import ImageSet
 from ucbench.errors import DataError, UsageError
 from ucbench.plugins.registry import Component
@@ -20,6 +19,7 @@ from ucbench.testing.samples import NUMERICS, make_run, sample_images, tensor_of
 from ucbench.testing.subject import CALLS, Subject, subject_of
 from ucbench.training.determinism import deterministic, seeded
 from ucbench.training.returned import shape_text
+from ucbench.training.surrogate import FittedSurrogate, Surrogate
 
 METHODS = Rule(
     "methods",

@@ -46,7 +46,7 @@ class _Data(Side):
 class Fast(_Data):
     def _surrogate(self) -> Any:
         """The classifier as the core provides it, with initial weights: training it would not change the speed."""
-        from ucbench.crafting.frozen import NetworkSurrogate
+        from ucbench.training.surrogate import NetworkSurrogate
         from ucbench_timm.surrogates import TimmNetwork
 
         surrogate = NetworkSurrogate()

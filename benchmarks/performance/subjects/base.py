@@ -14,7 +14,6 @@ import torch
 
 from subjects.peak import Passes, measured_peak, notes
 from ucbench.crafting.poisoner import CraftRun
-from ucbench.crafting.surrogate import Surrogate
 from ucbench.data.budget import Budget
 from ucbench.data.imageset import ImageSet
 from ucbench.numerics import Numerics
@@ -22,6 +21,7 @@ from ucbench.plugins.registry import installed
 from ucbench.progress import Silent
 from ucbench.training.determinism import seeded
 from ucbench.training.engine import Engine
+from ucbench.training.surrogate import Surrogate
 
 
 def _size(default: Any, text: str) -> Any:

@@ -8,9 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ucbench.crafting.resize import Mode, resize
-from ucbench.data.imageset import ImageSet
-from ucbench.errors import UsageError
+from ucbench.training.resize import Mode, resize
 
 
 class FrozenNetwork(nn.Module):
@@ -80,48 +78,3 @@ class FrozenNetwork(nn.Module):
         x = self.prepare(x)
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             return layers(x).float()
-
-
-class NetworkSurrogate:
-    """A surrogate around one :class:`FrozenNetwork`, which may be set before or after :meth:`to` is called."""
-
-    def __init__(self, network: FrozenNetwork | None = None) -> None:
-        self._network: FrozenNetwork | None = None
-        self._device, self._dtype = torch.device("cpu"), torch.float32
-        if network is not None:
-            self.adopt(network)
-
-    def adopt(self, network: FrozenNetwork) -> None:
-        """Use ``network``, on the device and in the precision set by :meth:`to`."""
-        self._network = network.to(self._device)
-        network.dtype = self._dtype
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Set where the network runs, and whether its layers run in autocast to bfloat16."""
-        self._device, self._dtype = device, dtype
-        if self._network is not None:
-            self.adopt(self._network)
-
-    def module(self, seed: int = 0, train: ImageSet | None = None) -> FrozenNetwork:
-        """The network with its weights; neither argument changes it.
-
-        Raises:
-            UsageError: if a fitted surrogate is neither fitted nor restored yet.
-        """
-        if self._network is None:
-            raise UsageError(f"{type(self).__name__} has no weights yet: call fit() or restore() first.")
-        return self._network
-
-    @property
-    def note(self) -> str:
-        """What a reader of a record should know of the weights; empty if nothing."""
-        return self.module().note
-
-    def features(self, x: Tensor) -> Tensor:
-        """Features ``[B, D]`` float32 of images ``[B, 3, H, W]`` in [0, 1]."""
-        return self.module().features(x)
-
-    def logits(self, x: Tensor) -> Tensor:
-        """Class scores ``[B, K]`` float32 of images ``[B, 3, H, W]`` in [0, 1]."""
-        scores: Tensor = self.module()(x)
-        return scores
