@@ -111,6 +111,16 @@ def test_metric_that_needs_another_training_replaces_the_record_with_all_metrics
     assert tiny.work_done()["train TinyNet"] == trained == 2
 
 
+def test_metric_that_fails_on_another_training_leaves_record_and_values_of_the_earlier_one(tmp_path, elsewhere):
+    before = run(tmp_path, "last-loss")
+    elsewhere()
+    cell = clean("last-loss", "sharpness", "no-number")
+    (failed,) = run_cells([cell], tiny.session(tmp_path, tiny.registry()))
+    assert failed["status"] == "failed"
+    assert run(tmp_path, "last-loss") == before
+    assert tiny.work_done()["train TinyNet"] == 2
+
+
 def test_record_of_another_training_gives_no_metrics_to_the_one_that_replaces_it(tmp_path, elsewhere):
     out = tmp_path / "out"
     run(tmp_path / "here", "last-loss", out=out)

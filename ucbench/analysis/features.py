@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from ucbench.errors import UsageError
 from ucbench.matrix.cell import Cell
 from ucbench.metrics.layers import layer_features
 from ucbench.running.evaluate import evaluate
-from ucbench.running.stored_victims import is_kept, restored, victim_key
+from ucbench.running.stored_victims import is_kept, keep, restored, victim_key
 from ucbench.session import Session
 from ucbench.store.keys import derive_seed
 
@@ -44,9 +44,7 @@ def feature_map(cell: Cell, session: Session, layer: str, count: int) -> Map:
         UsageError: if the victim shows no network, or the network lacks the layer.
     """
     if not is_kept(cell, session):
-        result = evaluate(replace(cell, keep_victim=True), session)
-        if result.store_error is not None:
-            raise result.store_error
+        keep(evaluate(cell, session).trained, cell, session)
         if not session.store.contains("victim", victim_key(cell, session)):
             raise UsageError(f"{cell.victim} shows no network whose features could be drawn.")
     with restored(cell, session) as (trained, sets):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ucbench.errors import StoreError, type_and_text
-from ucbench.matrix.cell import Cell
 from ucbench.numerics import environment
+from ucbench.plugins.registry import Component
+from ucbench.plugins.specs import MetricSpec
 from ucbench.results.records import SCHEMA, Record
-from ucbench.running.evaluate import Requested, evaluate
-from ucbench.running.measuring import measure
+from ucbench.running.evaluate import evaluate
+from ucbench.running.measuring import MetricValues, measure, measure_apart
 from ucbench.running.metric_values import metric_key, stored_values, training_of, with_metrics, with_values
 from ucbench.running.observing import epoch_observer
+from ucbench.running.stored_victims import keep
 from ucbench.running.tasks import Task, facts, title
 from ucbench.session import Session
 from ucbench.store.untrusted import only_text
@@ -27,70 +29,21 @@ UNSTORED = "unstored"
 def compute(task: Task, session: Session) -> Record:
     """Compute the cell, or what is requested of it, under its lock: a second process waits instead of repeating it.
 
-    If the store fails once the cell is measured, the record has the entry :data:`UNSTORED`, with which the run ends
-    after it has written the record.
+    If the store fails once the cell is trained, the record has the entry :data:`UNSTORED`, with which the
+    run ends after it has written the record.
 
     Every exception but an interruption and a failure of the store becomes a record of status ``failed``.
 
     Raises:
         StoreError: if the store fails before.
     """
-    cell, key = task.cell, task.key
-    made: Record | None = None
-    metric_error: Exception | None = None
-
-    def train(requested: Requested, on_epoch: Callable[[Mapping[str, Any], int], None] | None) -> Record:
-        """What is stored of the cell; values of metrics are in the store before it, for this training alone."""
-        nonlocal made, metric_error
-        result = evaluate(cell, session, requested, on_epoch)
-        metric_error = result.metric_error
-        if task.force and metric_error is not None:  # what is stored of earlier stays
-            raise metric_error
-        trained: Record = {**_head(task, session, result.trainers), "status": "ok", **only_text(result.body)}
-        made = trained
-        for metric in cell.metrics:
-            if str(metric) in result.metric_values:
-                made = with_values(made, key, metric, result.metric_values[str(metric)])
-        if result.store_error is not None:
-            raise result.store_error
-        _store(result.metric_values, trained, cell, key, session)
-        return trained
-
-    def stored(record: Record) -> Record:
-        session.store.discard("cell", key)
-        return dict(session.store.put("cell", key, {}, record).meta)
-
+    cell = task.cell
     try:
-        with session.store.making("cell", key):
-            earlier = None if task.force else session.store.get("cell", key)
-            if earlier is not None:
-                record = dict(earlier.meta)
-            else:
-                record = stored(train(cell.metrics, epoch_observer(task, session)))
-            if metric_error is not None:  # the cell is stored: without the metric, it needs no training
-                raise metric_error
-            # The cell may be older than the request for a metric.
-            missing = [part for part in cell.metrics if stored_values(record, metric_key(key, part), session) is None]
-            values = measure(cell, session, missing) if missing else {}
-            if values is not None:
-                _store(values, record, cell, key, session)
-            else:
-                training = training_of(record)
-                again = train(lambda now: missing if now == training else cell.metrics, None)
-                if metric_error is not None:
-                    raise metric_error
-                if training_of(again) != training:  # other hardware or libraries: what was measured is of another
-                    text = f"{title(cell)}: trained again for a metric, with other results than before."
-                    session.progress.say(text)
-                    record = stored(again)
-            complete = with_metrics(record, cell, key, session)
-        assert complete is not None
-        return {**complete, "request": cell.describe()}
-    except StoreError as error:
-        if made is None:
-            raise
-        return {**made, UNSTORED: str(error)}
-    except KeyboardInterrupt:
+        with session.store.making("cell", task.key):
+            stored = None if task.force else session.store.get("cell", task.key)
+            record = _train(task, session) if stored is None else _add_missing(dict(stored.meta), task, session)
+        return {**record, "request": cell.describe()}
+    except (KeyboardInterrupt, StoreError):
         raise
     except BaseException as error:
         place = cell.dataset.registry.place_of(error)
@@ -98,6 +51,49 @@ def compute(task: Task, session: Session) -> Record:
         session.progress.say(f"{said} ({place})" if place else said)
         _log.debug("Where it was raised:", exc_info=error)
         return failed(task, session, *type_and_text(error), place)
+
+
+def _add_missing(record: Record, task: Task, session: Session) -> Record:
+    """The record in the store with the metrics that it lacks: it may be older than the request for them."""
+    missing = _missing(record, task, session)
+    values = measure(task.cell, session, missing) if missing else {}
+    if values is None:  # one reads the victim, which was not kept
+        return _train(task, session, record)
+    _store_values(values, record, task, session)
+    return _complete(record, task, session)
+
+
+def _train(task: Task, session: Session, earlier: Record | None = None) -> Record:
+    """Train the cell, measure its metrics, store both.
+
+    Args:
+        earlier: the record in the store that lacks a metric of the victim. If the training is equal, it stays and gets
+            what it lacks. By other hardware or libraries it may differ: then its metrics are of another victim.
+    """
+    cell = task.cell
+    result = evaluate(cell, session, epoch_observer(task, session) if earlier is None else None)
+    new: Record = {**_head(task, session, result.trainers), "status": "ok", **only_text(result.body)}
+    same = earlier if earlier is not None and training_of(earlier) == training_of(new) else None
+    values: MetricValues = {}
+    try:
+        if cell.keep_victim:
+            keep(result.trained, cell, session)
+        wanted = cell.metrics if same is None else _missing(same, task, session)
+        values, metric_error = measure_apart(wanted, result.sets, cell, session, result.trained)
+        if metric_error is not None and same is None and (task.force or earlier is not None):
+            raise metric_error  # what is stored of earlier stays
+        _store_values(values, new, task, session)  # before the record, since they are of this training alone
+        record = same or _store_record(new, task, session)
+        if metric_error is not None:  # the training is stored: without the metric, it is not needed again
+            raise metric_error
+        if earlier is not None and same is None:
+            session.progress.say(f"{title(cell)}: trained again for a metric, with other results than before.")
+        return _complete(record, task, session)
+    except StoreError as error:
+        for metric in cell.metrics:
+            if str(metric) in values:
+                new = with_values(new, task.key, metric, values[str(metric)])
+        return {**new, UNSTORED: str(error)}
 
 
 def failed(task: Task, session: Session, kind: str, text: str, place: str = "") -> Record:
@@ -110,15 +106,31 @@ def failed(task: Task, session: Session, kind: str, text: str, place: str = "") 
     return {**_head(task, session), "status": "failed", "error": error}
 
 
-def _store(
-    values: Mapping[str, Mapping[str, float | None]], record: Record, cell: Cell, key: str, session: Session
-) -> None:
-    for metric in cell.metrics:
+def _missing(record: Record, task: Task, session: Session) -> list[Component[MetricSpec]]:
+    """The requested metrics that have no value in the store for this training."""
+    keys = [(metric, metric_key(task.key, metric)) for metric in task.cell.metrics]
+    return [metric for metric, identity in keys if stored_values(record, identity, session) is None]
+
+
+def _store_record(record: Record, task: Task, session: Session) -> Record:
+    session.store.discard("cell", task.key)
+    return dict(session.store.put("cell", task.key, {}, record).meta)
+
+
+def _store_values(values: MetricValues, record: Record, task: Task, session: Session) -> None:
+    for metric in task.cell.metrics:
         if str(metric) in values:
-            identity = metric_key(key, metric)
+            identity = metric_key(task.key, metric)
             session.store.discard("metric", identity)  # it may be of an earlier training
             meta = {"values": values[str(metric)], "training": training_of(record)}
             session.store.put("metric", identity, {}, meta)
+
+
+def _complete(record: Record, task: Task, session: Session) -> Record:
+    """The record with all requested metrics, which are in the store."""
+    complete = with_metrics(record, task.cell, task.key, session)
+    assert complete is not None
+    return complete
 
 
 def _head(task: Task, session: Session, trainers: Mapping[str, Any] | None = None) -> Record:

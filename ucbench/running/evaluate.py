@@ -1,9 +1,9 @@
-"""One cell from end to end: release, publish, label, defend, train, measure."""
+"""One cell from end to end: release, publish, label, defend, train, score."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ucbench.data.loading import LoadedDataset
-from ucbench.errors import StoreError
 from ucbench.exploit.defend import pipeline_of, prepare
 from ucbench.exploit.train import TrainedVictim, Trainer, train
 from ucbench.matrix.cell import Cell
@@ -21,13 +20,8 @@ from ucbench.metrics.clusters import cluster_diagnostics
 from ucbench.metrics.features import capture_features, cosine_gap
 from ucbench.metrics.probes import guess_accuracy, linear_probe
 from ucbench.numerics import peak_memory
-from ucbench.plugins.registry import Component
-from ucbench.plugins.specs import MetricSpec
 from ucbench.running.estimate import training_work
-from ucbench.running.measuring import MetricValues, measure_apart
-from ucbench.running.metric_values import training_of
 from ucbench.running.sets import ExploiterSets, exploiter_sets, leaked_pairs, release_of
-from ucbench.running.stored_victims import keep
 from ucbench.session import Session
 from ucbench.training.context import Run
 from ucbench.training.defenses import DefenseRun
@@ -36,9 +30,6 @@ from ucbench.training.recipe import Victim
 
 #: Most clean training images that the linear probe of a victim's features is fitted on.
 PROBE_IMAGES = 5000
-#: Metrics, or what chooses them once the victim is trained, by
-#: :func:`ucbench.running.metric_values.training_of` its record.
-Requested = Sequence[Component[MetricSpec]] | Callable[[str], Sequence[Component[MetricSpec]]]
 
 
 @dataclass(frozen=True)
@@ -48,25 +39,20 @@ class CellResult:
     Attributes:
         body: the measured part of its record.
         trainers: versions of trainers outside this process by their names, for its environment.
-        metric_values: the numbers of each requested metric, by its reference.
-        metric_error: why a requested metric has none. A training is not lost to a metric that fails.
-        store_error: why the trained victim was not kept, to be raised once the record is made.
+        trained: its victim, for requested metrics.
+        sets: the images that these may read.
     """
 
     body: dict[str, Any]
     trainers: dict[str, dict[str, str]]
-    metric_values: MetricValues
-    metric_error: Exception | None = None
-    store_error: StoreError | None = None
+    trained: TrainedVictim
+    sets: ExploiterSets
 
 
 def evaluate(
-    cell: Cell,
-    session: Session,
-    requested: Requested = (),
-    on_epoch: Callable[[Mapping[str, Any], int], None] | None = None,
+    cell: Cell, session: Session, on_epoch: Callable[[Mapping[str, Any], int], None] | None = None
 ) -> CellResult:
-    """Train the cell's victim on the published set and measure it. Exceptions of components pass through."""
+    """Train the cell's victim on the published set and score it. Exceptions of components pass through."""
     started = time.perf_counter()
     who = f"Victim {cell.victim}" + (f" or defense {cell.defense_text}" if cell.defense else "")
     with guarded(who):
@@ -101,20 +87,13 @@ def evaluate(
                 metrics["guess_accuracy"] = guess_accuracy(release.changes, release.index, labels, run.seed("guess"))
                 if release.is_shared:
                     run.note("exploiter_labels_in_groups", cluster_diagnostics(release.index, labels))
-            seconds = time.perf_counter() - exploit_started
-            store_error = _keep(trained, cell, session) if cell.keep_victim else None
-            budget = dict(release.meta["measured"]) if release else {}
-            history = list(trained.history)
-            training = training_of({"metrics": metrics, "history": history, "budget": budget})
-    wanted = requested(training) if callable(requested) else requested
-    with deterministic(session.numerics):
-        values, metric_error = measure_apart(wanted, sets, cell, session, trained)
+        seconds = time.perf_counter() - exploit_started
     session.timings.remember(training_work(cell, len(data.train), data.train.size, session.numerics), seconds)
     body = {
         "metrics": metrics,
-        "history": history,
+        "history": list(trained.history),
         "epochs": trained.epochs,
-        "budget": budget,
+        "budget": dict(release.meta["measured"]) if release else {},
         "crafting": {} if release is None else {"notes": release.meta["notes"], "warnings": release.meta["warnings"]},
         "notes": {**sets.run.notes, **prepare_run.notes, **run.notes},
         "warnings": [*sets.run.warnings, *prepare_run.warnings, *run.warnings],
@@ -128,16 +107,7 @@ def evaluate(
             "train_gflops": trained.gflops,
         },
     }
-    return CellResult(body, run.trainers, values, metric_error, store_error)
-
-
-def _keep(trained: TrainedVictim, cell: Cell, session: Session) -> StoreError | None:
-    """Keep the victim; the error if that fails, which must not cost the record of a training that is done."""
-    try:
-        keep(trained, cell, session)
-    except StoreError as error:
-        return error
-    return None
+    return CellResult(body, run.trainers, trained, sets)
 
 
 def _check_victim(victim: Victim | Trainer, cell: Cell, session: Session) -> None:

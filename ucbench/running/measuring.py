@@ -48,14 +48,15 @@ def measure_apart(
     session: Session,
     trained: TrainedVictim,
 ) -> tuple[MetricValues, Exception | None]:
-    """Values of every metric that has some, and the error of the first that fails."""
+    """Values of every metric that has some, and the error of the first that fails: it must not cost the training."""
     values: MetricValues = {}
     first: Exception | None = None
-    for metric in requested:
-        try:
-            values |= _measured([metric], sets, cell, session, trained)
-        except Exception as error:
-            first = first or error
+    with deterministic(session.numerics):
+        for metric in requested:
+            try:
+                values |= _measured([metric], sets, cell, session, trained)
+            except Exception as error:
+                first = first or error
     return values, first
 
 
