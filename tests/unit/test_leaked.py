@@ -143,7 +143,7 @@ def test_release_is_prepared_again_for_other_trusted_images_or_other_pairs(tmp_p
     published, one, other = (sample_images(6, (8, 8), seed=seed) for seed in range(3))
 
     def computed(trusted, after) -> int:
-        prepare(chain, pipeline_of(chain), published, published, 0, session, trusted, lambda: (one, after))
+        prepare(chain, pipeline_of(chain), published, published, 0, session, trusted, (one, after))
         return tiny.work_done()["prepare undo"]
 
     assert [computed(one, one), computed(one, one), computed(other, one), computed(one, other)] == [1, 1, 2, 3]

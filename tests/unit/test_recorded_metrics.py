@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import tiny_components as tiny
@@ -15,7 +13,8 @@ from ucbench.metrics.features import cosine_gap
 from ucbench.metrics.probes import guess_accuracy, linear_probe
 from ucbench.running.evaluate import evaluate
 from ucbench.running.sets import release_of
-from ucbench.running.stored_victims import restored
+from ucbench.running.stored_victims import keep, restored
+from ucbench.running.tasks import task_of
 from ucbench.store.keys import derive_seed
 
 
@@ -36,8 +35,10 @@ class Case:
             datasets=["spots:per_class=30"], poisoners=["stripes"], victims=["tiny:width=2,epochs=10,lr=0.2"],
             labelings=["pairs"], mixtures=[0.5], epsilons=[200.0],
         )  # fmt: skip
-        session, cell = tiny.session(home, registry), replace(expand(axes, registry)[-1], keep_victim=True)
-        self.metrics = evaluate(cell, session).body["metrics"]
+        session, cell = tiny.session(home, registry), expand(axes, registry)[-1]
+        result, task = evaluate(cell, session), task_of(cell, session)
+        keep(result.trained, task, session)
+        self.metrics = result.body["metrics"]
         data, self.rows = session.data(cell), session.protected(cell).indices
         self.release = release_of(cell, session)
         self.clean, self.test = data.train.images, data.test.images
@@ -46,7 +47,7 @@ class Case:
         self.own, self.test_own = data.train.known_labels, data.test.known_labels
         self.labels = np.maximum(self.own - 1, 0)
         self.guess_seed = derive_seed("train", cell.train_seed, "guess") & ((1 << 63) - 1)
-        with restored(cell, session) as (trained, _):
+        with restored(task, session) as (trained, _):
             self.model = trained.model.model
 
     @torch.no_grad()

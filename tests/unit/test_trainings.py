@@ -13,6 +13,7 @@ from ucbench.matrix.matrix import Axes, expand
 from ucbench.results.records import read_records
 from ucbench.running.runner import run_cells
 from ucbench.running.stored_victims import is_kept
+from ucbench.running.tasks import task_of
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +54,11 @@ def run(home, *metrics: str, out=None, rerun="failed", keep=False) -> dict:
     return record
 
 
+def victim_is_kept(home) -> bool:
+    session = tiny.session(home, tiny.registry())
+    return is_kept(task_of(clean(), session), session)
+
+
 def loss(record: dict) -> float:
     return record["history"][-1]["loss"]
 
@@ -76,7 +82,7 @@ def test_values_of_a_lost_cell_stand_beside_an_equal_training(tmp_path):
     assert loss(run(tmp_path)) == loss(before)
     run(tmp_path, "last-loss")
     assert tiny.work_done()["measure last-loss"] == 1
-    assert is_kept(clean(), tiny.session(tmp_path, tiny.registry()))
+    assert victim_is_kept(tmp_path)
 
 
 @pytest.mark.parametrize("keep", [False, True])
@@ -84,7 +90,7 @@ def test_metric_after_a_rerun_is_of_the_later_training(tmp_path, elsewhere, keep
     before = run(tmp_path, "last-loss", keep=keep)
     elsewhere()
     assert loss(run(tmp_path, rerun="all")) != loss(before)
-    assert not is_kept(clean(), tiny.session(tmp_path, tiny.registry()))
+    assert not victim_is_kept(tmp_path)
     run(tmp_path, "last-loss")
 
 

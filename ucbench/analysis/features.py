@@ -13,6 +13,7 @@ from ucbench.matrix.cell import Cell
 from ucbench.metrics.layers import layer_features
 from ucbench.running.evaluate import evaluate
 from ucbench.running.stored_victims import is_kept, keep, restored, victim_key
+from ucbench.running.tasks import task_of
 from ucbench.session import Session
 from ucbench.store.keys import derive_seed
 
@@ -43,11 +44,12 @@ def feature_map(cell: Cell, session: Session, layer: str, count: int) -> Map:
     Raises:
         UsageError: if the victim shows no network, or the network lacks the layer.
     """
-    if not is_kept(cell, session):
-        keep(evaluate(cell, session).trained, cell, session)
-        if not session.store.contains("victim", victim_key(cell, session)):
+    task = task_of(cell, session)
+    if not is_kept(task, session):
+        keep(evaluate(cell, session).trained, task, session)
+        if not session.store.contains("victim", victim_key(task)):
             raise UsageError(f"{cell.victim} shows no network whose features could be drawn.")
-    with restored(cell, session) as (trained, sets):
+    with restored(task, session) as (trained, sets):
         assert trained.model is not None
         order = np.random.default_rng(derive_seed("map", cell.train_seed)).permutation(len(sets.train))
         drawn = np.sort(order[:count])

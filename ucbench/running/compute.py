@@ -56,7 +56,7 @@ def compute(task: Task, session: Session) -> Record:
 def _add_missing(record: Record, task: Task, session: Session) -> Record:
     """The record in the store with the metrics that it lacks: it may be older than the request for them."""
     missing = _missing(record, task, session)
-    values = measure(task.cell, session, missing) if missing else {}
+    values = measure(task, session, missing) if missing else {}
     if values is None:  # one reads the victim, which was not kept
         return _train(task, session, record)
     _store_values(values, record, task, session)
@@ -77,7 +77,7 @@ def _train(task: Task, session: Session, earlier: Record | None = None) -> Recor
     values: MetricValues = {}
     try:
         if cell.keep_victim:
-            keep(result.trained, cell, session)
+            keep(result.trained, task, session)
         wanted = cell.metrics if same is None else _missing(same, task, session)
         values, metric_error = measure_apart(wanted, result.sets, cell, session, result.trained)
         if metric_error is not None and same is None and (task.force or earlier is not None):

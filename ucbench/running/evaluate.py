@@ -67,15 +67,10 @@ def evaluate(
         pipeline = pipeline_of(cell.defense)
         with session.progress.stage("labeling and preparing"):
             sets = exploiter_sets(cell, release, session)
+            learns = any(part.spec.leaked for part in cell.defense)
+            leaked = leaked_pairs(cell, release, sets, session) if learns else None
             prepared, prepare_run = prepare(
-                cell.defense,
-                pipeline,
-                sets.train,
-                sets.source,
-                cell.craft.seed or 0,
-                session,
-                sets.trusted,
-                lambda: leaked_pairs(cell, release, sets, session),
+                cell.defense, pipeline, sets.train, sets.source, cell.craft.seed or 0, session, sets.trusted, leaked
             )
         with guarded(who, run.seed("global")):
             trained = train(victim, prepared, sets.test, sets.trusted, pipeline, run, on_epoch)

@@ -14,6 +14,7 @@ from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import MetricSpec
 from ucbench.running.sets import ExploiterSets, exploiter_sets, release_of
 from ucbench.running.stored_victims import is_kept, restored
+from ucbench.running.tasks import Task
 from ucbench.session import Session
 from ucbench.training.context import Run
 from ucbench.training.determinism import deterministic, guarded
@@ -24,17 +25,18 @@ LIMIT = 2.0**63
 MetricValues = dict[str, dict[str, float | None]]
 
 
-def measure(cell: Cell, session: Session, requested: Sequence[Component[MetricSpec]]) -> MetricValues | None:
+def measure(task: Task, session: Session, requested: Sequence[Component[MetricSpec]]) -> MetricValues | None:
     """Values of metrics for a cell that is done; None if one reads its victim, which was not kept.
 
     Raises:
         UsageError: if a metric cannot measure the victim.
     """
+    cell = task.cell
     check_metrics(requested, cell.victim)
     if any(reads_victim(metric) for metric in requested):
-        if not is_kept(cell, session):
+        if not is_kept(task, session):
             return None
-        with restored(cell, session) as (trained, sets):
+        with restored(task, session) as (trained, sets):
             return _measured(requested, sets, cell, session, trained)
     release = release_of(cell, session)
     with deterministic(session.numerics):
