@@ -45,12 +45,11 @@ def registry() -> Registry:
 
 
 @pytest.fixture(autouse=True)
-def tiny_world(tmp_path, monkeypatch):
+def tiny_world(tmp_path, monkeypatch, tiny_log):
     """The tiny components and the measures are what is installed, and the store is empty."""
     installed = registry()
     monkeypatch.setattr("ucbench.session.installed", lambda: installed)
     monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
     monkeypatch.setattr(mine, "STEPS", 2)  # the slowest part of a measurement
     yield
     logging.getLogger("ucbench").setLevel(logging.NOTSET)

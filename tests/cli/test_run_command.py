@@ -20,12 +20,11 @@ AXES = ("--dataset", "spots", "--victim", "tiny", "--device", "cpu", "--dtype", 
 
 
 @pytest.fixture(autouse=True)
-def tiny_world(tmp_path, monkeypatch):
+def tiny_world(tmp_path, monkeypatch, tiny_log):
     """The tiny components are what is installed, and the store is empty."""
     registry = tiny.registry()
     monkeypatch.setattr("ucbench.session.installed", lambda: registry)
     monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
     monkeypatch.setenv("UCBENCH_DATA", "")
     yield
     logging.getLogger("ucbench").setLevel(logging.NOTSET)

@@ -20,9 +20,7 @@ HERE = ("--device", "cpu", "--dtype", "float32")
 tiny_world = small_board.tiny_world
 
 
-@pytest.fixture(autouse=True)
-def log(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+pytestmark = pytest.mark.usefixtures("tiny_log")
 
 
 @pytest.fixture

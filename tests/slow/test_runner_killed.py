@@ -88,8 +88,7 @@ def table(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_run_equals_an_undisturbed_run_after_random_kills(tmp_path, monkeypatch, workers):
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+def test_run_equals_an_undisturbed_run_after_random_kills(tmp_path, tiny_log, workers):
     calm, rough = tmp_path / "calm", tmp_path / "rough"
     run_cells(cells(), tiny.session(calm / "store", registry()), out=calm / "out")
     assert len(results(calm)) == CELLS

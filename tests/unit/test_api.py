@@ -33,12 +33,11 @@ ARITHMETIC = {"device": "cpu", "dtype": "float32", "threads": 1}
 
 
 @pytest.fixture(autouse=True)
-def tiny_world(tmp_path, monkeypatch):
+def tiny_world(tmp_path, monkeypatch, tiny_log):
     """The tiny components are what is installed, and the store is empty."""
     registry = tiny.registry()
     monkeypatch.setattr("ucbench.session.installed", lambda: registry)
     monkeypatch.setenv("UCBENCH_HOME", str(tmp_path / "store"))
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
 
 
 def run(*poisoners: str, **changes) -> pd.DataFrame:

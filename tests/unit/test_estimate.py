@@ -11,10 +11,7 @@ from ucbench.running.estimate import TimeLeft, crafting_work, predicted, probe_t
 from ucbench.running.tasks import task_of
 from ucbench.store.timings import Timings
 
-
-@pytest.fixture(autouse=True)
-def log(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+pytestmark = pytest.mark.usefixtures("tiny_log")
 
 
 def cells(*poisoners: str, **changes):

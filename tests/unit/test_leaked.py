@@ -15,10 +15,7 @@ from ucbench.running.runner import run_cells
 from ucbench.running.sets import exploiter_sets, leaked_pairs, release_of
 from ucbench.testing import make_run, sample_images
 
-
-@pytest.fixture(autouse=True)
-def log(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+pytestmark = pytest.mark.usefixtures("tiny_log")
 
 
 def cells(registry, *poisoners: str, **changes):

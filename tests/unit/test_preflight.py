@@ -30,10 +30,7 @@ from ucbench.steps import run_session
 from ucbench.store.files import draft_name, locked, sweep_drafts
 from ucbench.store.store import Store
 
-
-@pytest.fixture(autouse=True)
-def log(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+pytestmark = pytest.mark.usefixtures("tiny_log")
 
 
 def cells(*poisoners: str):

@@ -257,8 +257,7 @@ def test_differences_are_measured_exactly_whatever_the_size(shape):
     assert compared(before, before) == {"linf": 0, "changed": 0, "psnr": 100, "ssim": 1}
 
 
-def test_more_photos_than_one_craft_takes_are_refused_before_it(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+def test_more_photos_than_one_craft_takes_are_refused_before_it(tmp_path, monkeypatch, tiny_log):
     monkeypatch.setattr(working, "MOST_CRAFTED", 4)
     photos = small_folder(tmp_path / "photos", 5, "png")
     with pytest.raises(UsageError, match="has no change for photos"):

@@ -123,8 +123,7 @@ class TestCraftOf:
 
 
 @pytest.fixture
-def session(tmp_path, monkeypatch) -> Session:
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+def session(tmp_path, monkeypatch, tiny_log) -> Session:
     monkeypatch.setattr(crafting, "DEFAULT_LABELER", "eyes")
     return Session(Store(tmp_path / "store"), tiny.CPU, Silent(), tiny.registry())
 

@@ -89,8 +89,7 @@ def test_export_holds_the_exact_training_images_and_labels(session, out, monkeyp
 
 
 @pytest.mark.parametrize("name", [".", "below/.."])
-def test_export_into_the_working_folder_is_refused_before_the_craft(session, tmp_path, monkeypatch, name):
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+def test_export_into_the_working_folder_is_refused_before_the_craft(session, tmp_path, monkeypatch, tiny_log, name):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(UsageError, match="the working folder, which cannot be replaced"):
@@ -131,8 +130,7 @@ def test_export_is_byte_identical_when_repeated(session, tmp_path):
     assert again == once
 
 
-def test_export_reuses_the_stored_release(session, out, tmp_path, monkeypatch):
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+def test_export_reuses_the_stored_release(session, out, tmp_path, tiny_log):
     release_of(cell("badge"), session)
     export_release(cell("badge"), session, out, NOTHING)
     assert tiny.work_done()["craft badge"] == 1

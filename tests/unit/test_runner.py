@@ -22,10 +22,7 @@ from ucbench.running.runner import run_cells
 from ucbench.running.tasks import task_of, title
 from ucbench.store.store import Store
 
-
-@pytest.fixture(autouse=True)
-def log(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+pytestmark = pytest.mark.usefixtures("tiny_log")
 
 
 def axes(*poisoners: str, **changes) -> Axes:

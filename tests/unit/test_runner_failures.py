@@ -12,10 +12,7 @@ from ucbench.matrix.matrix import Axes, expand
 from ucbench.results.records import read_records
 from ucbench.running.runner import run_cells
 
-
-@pytest.fixture(autouse=True)
-def log(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+pytestmark = pytest.mark.usefixtures("tiny_log")
 
 
 def run(home, *poisoners: str, out=None, session=None, **changes) -> list[dict]:

@@ -13,10 +13,7 @@ from ucbench.results.records import read_records
 from ucbench.results.table import rows, to_csv
 from ucbench.running.runner import run_cells
 
-
-@pytest.fixture(autouse=True)
-def log(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+pytestmark = pytest.mark.usefixtures("tiny_log")
 
 
 def run(home, *metrics: str, out=None, rerun="failed", registry=None, **changes) -> list[dict]:

@@ -25,8 +25,7 @@ def compute(folder: Path, reverse: bool) -> None:
     assert {record["status"] for record in records} == {"ok"}
 
 
-def test_concurrent_runs_craft_and_train_each_cell_once(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+def test_concurrent_runs_craft_and_train_each_cell_once(tmp_path, tiny_log):
     spawn = multiprocessing.get_context("spawn")
     processes = [spawn.Process(target=compute, args=(tmp_path, reverse)) for reverse in (False, True)]
     for process in processes:

@@ -20,10 +20,7 @@ from ucbench.running.tasks import task_of
 from ucbench.steps import plan_session
 from ucbench.store.store import Store
 
-
-@pytest.fixture(autouse=True)
-def log(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+pytestmark = pytest.mark.usefixtures("tiny_log")
 
 
 class Listening:
@@ -127,13 +124,12 @@ def test_rerun_all_retrains_cells_that_lack_a_requested_metric(tmp_path):
 
 def test_rerun_failure_keeps_the_previous_record(tmp_path, monkeypatch):
     first, _ = run(tmp_path, "stripes")
-    monkeypatch.setattr(tiny.exploiter.TinyNet, "build", lambda *_: 1 / 0)
-    again, said = run(tmp_path, "stripes", rerun="all")
+    with monkeypatch.context() as patch:
+        patch.setattr(tiny.exploiter.TinyNet, "build", lambda *_: 1 / 0)
+        again, said = run(tmp_path, "stripes", rerun="all")
     assert {record["status"] for record in again} == {"failed"}
     assert len([text for text in said if "the earlier record stays" in text]) == 3
     assert [read_record(record_path(tmp_path / "out", r["cell"])) for r in first] == first
-    monkeypatch.undo()
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
     assert run(tmp_path, "stripes")[0] == first
 
 

@@ -17,10 +17,7 @@ from ucbench.results.records import current
 from ucbench.running.runner import run_cells
 from ucbench.running.tasks import facts, task_of
 
-
-@pytest.fixture(autouse=True)
-def log(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+pytestmark = pytest.mark.usefixtures("tiny_log")
 
 
 def cells(**changes):

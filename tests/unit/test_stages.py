@@ -34,10 +34,7 @@ from ucbench.session import Session
 from ucbench.store.store import Store
 from ucbench.training.defenses import DefensePipeline
 
-
-@pytest.fixture(autouse=True)
-def log(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+pytestmark = pytest.mark.usefixtures("tiny_log")
 
 
 @pytest.fixture

@@ -15,10 +15,7 @@ from ucbench.running.runner import run_cells
 from ucbench.running.stored_victims import is_kept
 from ucbench.running.tasks import task_of
 
-
-@pytest.fixture(autouse=True)
-def log(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINY_LOG", str(tmp_path / "log"))
+pytestmark = pytest.mark.usefixtures("tiny_log")
 
 
 @pytest.fixture
