@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from ucbench.errors import DataError
 from ucbench.results import records
-from ucbench.results.records import SCHEMA, read_record, read_records, record_path, write_record
+from ucbench.results.records import SCHEMA, faults, read_record, read_records, record_path, write_record
 from ucbench.store.untrusted import only_text
 
 CELL = "00ff" * 8
@@ -42,6 +43,40 @@ def test_record_write_replaces_and_leaves_no_temporary_file(tmp_path):
     write_record(tmp_path, RECORD)
     assert [path.name for path in (tmp_path / "records").iterdir()] == [f"{CELL}.json"]
     assert list(read_records(tmp_path)) == [RECORD]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda r: r["metrics"].update(test_accuracy=100.5), "metrics.test_accuracy: Input should be less than"),
+        (lambda r: r["metrics"].update(train_accuracy=-1), "metrics.train_accuracy: Input should be greater than"),
+        (lambda r: r["metrics"].update({"sharpness.share": float("nan")}), "metrics.sharpness.share is not finite"),
+        (lambda r: r["crafting"]["notes"].update(loss=[1.0, float("inf")]), "crafting.notes.loss[1] is not finite"),
+        (lambda r: r["history"][0].update(test_accuracy=101), "history.0.test_accuracy"),
+        (lambda r: r["metrics"].pop("test_accuracy"), "metrics.test_accuracy: Field required"),
+        (lambda r: r.pop("numerics"), "numerics: Field required"),
+        (lambda r: r["request"].pop("victim"), "request.victim: Field required"),
+        (lambda r: r["request"].update(mixture=0), "request.mixture"),
+        (lambda r: r["request"].update(train_seed="0"), "request.train_seed"),
+        (lambda r: r["budget"].update(linf_max=8.5), "its largest change is 8.5 in linf, over the budget of 8"),
+        (lambda r: r.update(schema=99), "schema 99"),
+        (lambda r: r.update(status="fine"), "status"),
+        (lambda r: r.update(status="failed"), "error: Field required"),
+    ],
+)
+def test_faults_name_what_is_malformed(change, text):
+    record = {**copy.deepcopy(RECORD), "history": [{"epoch": 1, "test_accuracy": 12.5}], "crafting": {"notes": {}}}
+    assert faults(record) == []
+    change(record)
+    assert text in "; ".join(faults(record))
+
+
+def test_full_percentages_and_failures_are_no_faults():
+    assert faults({**RECORD, "metrics": {**RECORD["metrics"], "test_accuracy": 100.0}}) == []
+    opaque = {"images_per_second": None, "train_gflops": None}
+    assert faults({**RECORD, "cost": opaque}) == [], "a trainer's own affair"
+    assert faults({**boards.failed(RECORD), "error": {"type": "X", "text": ""}}) == []
+    assert faults([]) == ["it has no schema number"]
 
 
 @pytest.mark.parametrize(

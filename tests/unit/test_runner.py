@@ -10,11 +10,10 @@ from importlib import import_module
 import numpy as np
 import pytest
 import tiny_components as tiny
-import torch
+from tiny_runs import axes, run
 
-import ucbench
 from ucbench.crafting.craft import source_digest
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import expand
 from ucbench.plugins.specs import SurrogateSpec
 from ucbench.results.records import read_records, record_path
 from ucbench.running.executors.serial import Serial
@@ -23,17 +22,6 @@ from ucbench.running.tasks import task_of, title
 from ucbench.store.store import Store
 
 pytestmark = pytest.mark.usefixtures("tiny_log")
-
-
-def axes(*poisoners: str, **changes) -> Axes:
-    defaults = {"datasets": ["spots"], "poisoners": poisoners, "victims": ["tiny"], "labelings": ["original"]}
-    return Axes(**{**defaults, **changes})
-
-
-def run(home, *poisoners: str, out=None, registry=None, **changes) -> list[dict]:
-    """Records of a request on the store at ``home``, references included."""
-    registry = registry or tiny.registry()
-    return run_cells(expand(axes(*poisoners, **changes), registry), tiny.session(home, registry), out=out)
 
 
 def test_run_returns_records_in_cell_order(tmp_path):
@@ -330,45 +318,6 @@ def test_oracle_test_set_is_requested_under_exploiter_labels(tmp_path):
 def test_label_access_combines_craft_labels_and_surrogate(tmp_path, poisoner, changes, access):
     (*_, record) = run(tmp_path, poisoner, victims=["tiny:epochs=1"], **changes)
     assert record["label_access"] == access
-
-
-def test_observers_receive_only_new_records_and_may_fail(tmp_path):
-    plugin = tiny.Plugin()
-    registry = tiny.registry(plugin=plugin)
-    run(tmp_path, "stripes", "bad:raises", registry=registry)
-    expected = [("finished", "clean"), ("finished", "sham"), ("finished", "stripes"), ("failed", "bad:raises")]
-    assert plugin.seen == expected
-    run(tmp_path, "stripes", registry=registry)
-    assert plugin.seen == expected
-    plugin.seen = None  # the observer now raises
-    assert run(tmp_path, "badge", registry=registry)[-1]["status"] == "ok"
-
-
-def test_epoch_observer_receives_every_epoch_of_new_records(tmp_path):
-    plugin = tiny.Plugin()
-    registry = tiny.registry(plugin=plugin)
-    (*_, record) = run(tmp_path, "stripes", registry=registry)
-    events = [event for event in plugin.epochs if event.cell == record["cell"]]
-    assert [{"epoch": event.epoch, **event.values} for event in events] == record["history"]
-    assert {(event.request["poisoner"], event.epochs) for event in events} == {("stripes", 2)}
-    count = len(plugin.epochs)
-    run(tmp_path, "stripes", registry=registry)
-    assert len(plugin.epochs) == count
-
-
-def test_epoch_observer_that_draws_and_raises_changes_no_number(tmp_path):
-    class Disturbing(tiny.Plugin):
-        @ucbench.hookimpl
-        def ucbench_epoch_finished(self, event):
-            self.epochs.append((np.random.rand(), torch.rand(1)))
-            raise RuntimeError("no")
-
-    (*_, expected) = run(tmp_path / "calm", "stripes")
-    disturbing = Disturbing()
-    (*_, record) = run(tmp_path / "loud", "stripes", registry=tiny.registry(plugin=disturbing))
-    assert len(disturbing.epochs) == 6  # clean, sham and stripes
-    assert record["history"] == expected["history"]
-    assert record["metrics"] == expected["metrics"]
 
 
 def test_cell_title_is_one_line():

@@ -13,15 +13,15 @@ import pytest
 import tiny_components as tiny
 import torch
 from image_files import write_images
-from tiny_exploiter import Dim, Seen
+from tiny_exploiter import Dim
+from tiny_runs import cell, in_bfloat16
 
 from ucbench.crafting.craft import craft_release, perturb_unseen
 from ucbench.crafting.poisoner import Perturbation
 from ucbench.crafting.surrogate import open_pretrained, open_surrogate
 from ucbench.data.budget import sizes
-from ucbench.errors import ContractError, UsageError
+from ucbench.errors import UsageError
 from ucbench.exploit.defend import prepare
-from ucbench.exploit.labels import label
 from ucbench.matrix.cell import Cell
 from ucbench.matrix.matrix import Axes, expand
 from ucbench.plugins.params import Params
@@ -40,16 +40,6 @@ pytestmark = pytest.mark.usefixtures("tiny_log")
 @pytest.fixture
 def session(tmp_path):
     return tiny.session(tmp_path / "store")
-
-
-def in_bfloat16(session: Session) -> Session:
-    """Another session with the same store."""
-    return Session(session.store, replace(tiny.CPU, dtype="bfloat16"), session.progress, tiny.registry())
-
-
-def cell(poisoner: str = "stripes", **changes) -> Cell:
-    defaults = {"datasets": ["spots"], "poisoners": [poisoner], "victims": ["tiny"], "labelings": ["original"]}
-    return expand(Axes(**{**defaults, **changes}), tiny.registry())[-1]
 
 
 def published(chosen: Cell, session: Session) -> tuple[np.ndarray, np.ndarray]:
@@ -155,6 +145,19 @@ def test_transformed_unseen_images_are_rounded_to_the_nearest_level_and_clipped(
     expected = unseen.images + np.array([1, -1, 300])[:, None, None]
     np.testing.assert_array_equal(made.images, expected.clip(0, 255))
     assert given == unseen.known_labels.tolist()
+
+
+def test_notes_on_weights_of_all_models_reach_the_record(session, monkeypatch):
+    monkeypatch.setattr(tiny.protector.OtherEyes, "note", "drawn at random", raising=False)
+    attacked = release_of(cell("leaner", surrogates=["others"]), session).meta["notes"]
+    assert attacked["surrogate_weights"] == "drawn at random"
+    clustered = release_of(cell("badge", craft_labels=["clusters:k=3,model=others"]), session).meta["notes"]
+    assert clustered["craft_labels_weights"] == "drawn at random"
+    data = session.dataset(cell().dataset)
+    chosen = cell(labelings=["seen:model=others"])
+    _, _, run = labelled(chosen, data.train, data.train, data.test, session)
+    assert run.notes["labeling_weights"] == "drawn at random"
+    assert "surrogate_weights" not in release_of(cell("leaner", surrogates=["eyes"]), session).meta["notes"]
 
 
 def test_surrogate_is_fitted_on_the_craft_labels(tmp_path, monkeypatch):
@@ -267,88 +270,6 @@ def test_line_breaks_in_the_name_of_a_folder_begin_no_line(tmp_path):
 def test_mixture_too_small_for_one_image_raises(session):
     with pytest.raises(UsageError, match="protects no image"):
         session.protected(cell(mixtures=[0.001]))
-
-
-def labels_of(chosen: Cell, session: Session) -> list[int]:
-    data = session.dataset(chosen.dataset)
-    return labelled(chosen, data.train, data.train, data.test, session)[0].known_labels.tolist()
-
-
-def test_labeling_uses_its_own_or_the_named_model(session):
-    own, other = cell(labelings=["seen"]), cell(labelings=["seen:model=others"])
-    assert labels_of(own, session) != labels_of(other, session)
-    assert labels_of(own, session) == labels_of(cell(labelings=["seen:model=eyes"]), session)
-
-
-def test_notes_on_weights_of_all_models_reach_the_record(session, monkeypatch):
-    monkeypatch.setattr(tiny.protector.OtherEyes, "note", "drawn at random", raising=False)
-    attacked = release_of(cell("leaner", surrogates=["others"]), session).meta["notes"]
-    assert attacked["surrogate_weights"] == "drawn at random"
-    clustered = release_of(cell("badge", craft_labels=["clusters:k=3,model=others"]), session).meta["notes"]
-    assert clustered["craft_labels_weights"] == "drawn at random"
-    data = session.dataset(cell().dataset)
-    chosen = cell(labelings=["seen:model=others"])
-    _, _, run = labelled(chosen, data.train, data.train, data.test, session)
-    assert run.notes["labeling_weights"] == "drawn at random"
-    assert "surrogate_weights" not in release_of(cell("leaner", surrogates=["eyes"]), session).meta["notes"]
-
-
-def test_labeling_is_equal_for_every_seed(session):
-    def notes(seeds: tuple[int, int]) -> dict:
-        chosen = cell(labelings=["seen"], seeds=[seeds])
-        data = session.dataset(chosen.dataset)
-        return labelled(chosen, data.train, data.train, data.test, session)[2].notes
-
-    assert notes((0, 0)) == notes((3, 5))
-
-
-def test_labels_of_a_model_are_read_again_where_anything_that_decides_them_differs(session, monkeypatch):
-    read, apply = [], Seen.apply
-    monkeypatch.setattr(Seen, "apply", lambda self, *given: read.append(self) or apply(self, *given))
-    own, named = (cell(labelings=[text]).labeling for text in ("seen", "seen:model=others"))
-    data = session.dataset(cell().dataset)
-    train, test = data.train, data.test
-    darker, scored = (images.with_images(images.images // 2) for images in (train, test))
-
-    def readings(labeling, clean, published, test, chosen=session) -> int:
-        label(labeling, clean, published, test, chosen, open_pretrained)
-        return len(read)
-
-    assert [readings(own, train, train, test) for _ in range(2)] == [1, 1]
-    assert readings(named, train, train, test) == 2
-    assert readings(own, darker, train, test) == 3
-    assert readings(own, train, darker, test) == 4
-    assert readings(own, train, train, scored) == 5
-    assert readings(own, train, train, test, in_bfloat16(session)) == 6
-
-
-@pytest.mark.parametrize(("model", "text"), [("bare", "has none"), ("fitted", "has to be trained first")])
-def test_labeling_raises_without_pretrained_weights(session, model, text):
-    with pytest.raises(UsageError, match=text):
-        labels_of(cell(labelings=[f"seen:model={model}"]), session)
-
-
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        (lambda published, test: (test, published), "other published images than it got"),
-        (lambda published, test: (published, test.subset(np.arange(len(test))[::-1])), "other test images"),
-        (
-            lambda published, test: (published, test.with_labels(test.known_labels, ("a", "b", "c"))),
-            "different classes",
-        ),
-        (lambda published, test: published, "a pair of ImageSet"),
-    ],
-    ids=["other images", "other order", "other classes", "one set"],
-)
-@pytest.mark.parametrize("labeling", ["seen", "original"])
-def test_labels_of_other_images_or_classes_are_refused(session, monkeypatch, labeling, change, text):
-    chosen = cell(labelings=[labeling])
-    kind = type(chosen.labeling.build())
-    apply = kind.apply
-    monkeypatch.setattr(kind, "apply", lambda self, *given: change(*apply(self, *given)))
-    with pytest.raises(ContractError, match=f"Labeling {labeling}.*{text}"):
-        labels_of(chosen, session)
 
 
 def test_release_is_prepared_once_for_all_trainings(tmp_path, session):

@@ -387,10 +387,6 @@ def test_compiled_engine_trains_the_same_and_leaves_a_defenses_loss_alone(monkey
         traced.append(options)
         return compiler(module, backend="eager", dynamic=options["dynamic"])
 
-    class OwnLoss:
-        def loss(self, model, x, targets, run, generator):
-            return torch.nn.functional.cross_entropy(model(x).float(), targets)
-
     monkeypatch.setattr(torch, "compile", compiled)
     engine = Engine(Numerics("cpu", "float32", threads=1, compiled=True))
     recipe, images = Recipe(epochs=2, batch=8), sample_images(21, (8, 12))
