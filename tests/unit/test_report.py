@@ -13,6 +13,7 @@ import site_records as made
 from PIL import Image
 
 from ucbench.cli.app import main
+from ucbench.leaderboard.problems import record_title
 from ucbench.leaderboard.report import _seeds, report
 from ucbench.matrix.suite import load_suite
 from ucbench.results.records import records_in
@@ -101,8 +102,17 @@ def test_report_names_failed_cells_and_few_crafts(tmp_path):
     folder = boards.folder(tmp_path, [*found[:-1], boards.failed(found[-1])])
     text = report(folder)
     assert "4 cells, 1 failed." in text
-    assert "Failed: uc, defense none, victim resnet18:width=16, craft seed 1: ValueError: no" in text
+    assert f"Failed: {record_title(found[-1])}: ValueError: no</p>" in text
     assert "2 craft seeds, fewer than 4: exploratory." in text
+
+
+def test_report_states_an_error_once_with_the_line_of_the_plugin(tmp_path):
+    failed = boards.failed(boards.record("uc", 0, 40))
+    traceback = "Traceback (most recent call last):\n  File ...\nValueError: two\nlines"
+    failed["error"] = {"type": "ValueError", "text": traceback, "place": "plugin.py:7"}
+    assert "seed 0 (" in (text := report(boards.folder(tmp_path, [failed])))
+    assert ": ValueError: two lines (plugin.py:7)</p>" in text
+    assert "ValueError: ValueError" not in text
 
 
 def test_report_escapes_names(tmp_path):

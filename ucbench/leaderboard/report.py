@@ -24,6 +24,7 @@ from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.layout import sections
 from ucbench.leaderboard.legend import legend
 from ucbench.leaderboard.marks import Mark, marks
+from ucbench.leaderboard.problems import record_title
 from ucbench.leaderboard.rerun import companions, rerun
 from ucbench.leaderboard.scene import mark_svg
 from ucbench.leaderboard.sheets import sheets_of
@@ -32,7 +33,7 @@ from ucbench.matrix.suite import Suite
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.grammar import base_name
 from ucbench.results.gate import Gate
-from ucbench.results.records import Record, current, records_in
+from ucbench.results.records import Record, current, failure_text, records_in
 from ucbench.results.statistics import ENOUGH_CRAFTS
 from ucbench.results.table import rows, several_worlds
 from ucbench.results.text import fitted
@@ -96,14 +97,7 @@ def _warnings(records: Sequence[Record], table: pd.DataFrame) -> Iterator[str]:
     """Failed cells with their errors, and few crafts."""
     for record in records:
         if record["status"] != "ok":
-            error = record["error"]
-            lines = str(error["text"]).strip().splitlines() or [""]
-            request = record["request"]
-            cell = f"{request['poisoner']}, defense {request['defense']}, victim {request['victim']}"
-            yield (
-                f'<p class="warning">Failed: {_text(cell)}, craft seed {_text(request["craft_seed"])}:'
-                f" {_text(error['type'])}: {_text(lines[-1])}</p>"
-            )
+            yield f'<p class="warning">Failed: {_text(record_title(record))}: {_text(failure_text(record))}</p>'
     crafts = table["craft_seed"].nunique()
     if 0 < crafts < ENOUGH_CRAFTS:
         seeds = "One craft seed" if crafts == 1 else f"{crafts} craft seeds"
