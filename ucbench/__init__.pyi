@@ -61,7 +61,9 @@ from .exploit.labels import Labeling as Labeling
 from .exploit.labels import LabelRun as LabelRun
 from .exploit.pretrained import PretrainedClassifier as PretrainedClassifier
 from .exploit.train import Trainer as Trainer
+from .leaderboard.entries import Block as Block
 from .leaderboard.entries import Entry as Entry
+from .leaderboard.entries import Leaderboard as Leaderboard
 from .leaderboard.formats import Exporter as Exporter
 from .leaderboard.layout import HEADERS as HEADERS
 from .leaderboard.layout import sections as sections

@@ -26,8 +26,8 @@ from _ext.measured import superseded
 from _ext.paths import DOCS, LEADERBOARDS, RESULTS, ROOT, write_pages
 from _ext.published import relinked
 from ucbench.leaderboard.earlier import stated_versions
-from ucbench.leaderboard.entries import Entry, entries
-from ucbench.leaderboard.finding import finding, setting_of
+from ucbench.leaderboard.entries import Block, Leaderboard, blocks
+from ucbench.leaderboard.finding import finding
 from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.layout import block_heading, sections
 from ucbench.matrix.names import poisoner_text
@@ -71,12 +71,11 @@ class Board:
 
 
 class Part(NamedTuple):
-    """The records of one folder of a board: means over seeds, entries of leaderboards, verdicts, versions."""
+    """The records of one folder of a board: means over seeds, the leaderboard, verdicts."""
 
     groups: list[Summary]
-    entries: list[Entry]
+    leaderboard: Leaderboard
     gates: list[Gate]
-    versions: dict[tuple[str, str], set[int]]
 
 
 @functools.cache
@@ -98,7 +97,7 @@ def part(board: Board, folder: Path) -> Part:
     records = current(records_in(folder))
     found = rows(records)
     gates = gates_of(found, rules, board.folder)
-    return Part(summarise(found), entries(found, defenses, gates), gates, stated_versions(records))
+    return Part(summarise(found), Leaderboard(blocks(found, defenses, gates), stated_versions(records)), gates)
 
 
 def pages() -> dict[str, str]:
@@ -113,7 +112,7 @@ def page(board: Board) -> str:
         if len(board.parts) > 1:
             blocks.append(f"## {folder.name}")
         of = part(board, folder)
-        blocks += [_finding(of, board), superseded(of.versions), *_figures(folder), *_tables(of)]
+        blocks += [_finding(of, board), superseded(of.leaderboard.versions), *_figures(folder), *_tables(of)]
     blocks.append(_again(board))
     # An interval is one word.
     return "\n\n".join(filter(None, blocks)).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}") + "\n"
@@ -122,7 +121,7 @@ def page(board: Board) -> str:
 def _finding(of: Part, board: Board) -> str:
     """What the part shows: the conditions, the accuracies, and what the gate allows."""
     ranked = board.suite.file.ranking.defenses if board.suite else None
-    found = finding(of.groups, of.entries, of.gates, ranked, code)
+    found = finding(of.groups, of.leaderboard.blocks, of.gates, ranked, code)
     verdict = found.verdict.replace("gate", "[gate](../gate.md)", 1)
     number = f"The largest of {found.settings} settings: " if found.settings > 1 else ""
     conditions = f"{number}{found.conditions}." if found.conditions else ""
@@ -139,7 +138,7 @@ def _figures(folder: Path) -> list[str]:
 
 def _tables(of: Part) -> list[str]:
     blocks = []
-    for section in sections(of.entries):
+    for section in sections(of.leaderboard):
         place = section.headers.index("poisoner")
         lines = [list(section.row(line)) for line in section.lines]
         for line, texts in zip(section.lines, lines, strict=True):
@@ -225,9 +224,12 @@ def overview() -> str:
 
 def _states(board: Board) -> str:
     """How many settings of a board are in each state of the gate."""
-    found = {(folder, setting_of(e)): e.gate.state for folder in board.parts for e in part(board, folder).entries}
-    counts = Counter(found.values())
+    counts = Counter({(folder, block.setting): block.gate.state for folder, block in _blocks(board)}.values())
     return ", ".join(f"{counts[state]} {state}" for state in get_args(State) if counts[state])
+
+
+def _blocks(board: Board) -> list[tuple[Path, Block]]:
+    return [(folder, block) for folder in board.parts for block in part(board, folder).leaderboard.blocks]
 
 
 def folder_readme() -> str:
@@ -251,8 +253,8 @@ def folder_readme() -> str:
 def _crafts(board: Board) -> str:
     """The numbers of crafts of a board's poisoners, from the least to the most."""
     references = {CLEAN, SHAM, POSITIVE, SHUFFLED}
-    found = [entry for folder in board.parts for entry in part(board, folder).entries]
-    counts = {entry.seeds for entry in found if base_name(entry.named["poisoner"]) not in references}
+    found = [entry for _, block in _blocks(board) for entry in block.entries]
+    counts = {entry.seeds for entry in found if base_name(entry.values["poisoner"]) not in references}
     return "-".join(str(count) for count in sorted({min(counts), max(counts)}))
 
 

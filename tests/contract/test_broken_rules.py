@@ -210,7 +210,7 @@ BROKEN = [
     ("executor", _DONE, "on_done(task, {**compute(task, session), 'status': 'ok'})", "failures", ""),
     ("executor", _DONE, "on_done(task, {**compute(task, session), 'cell': ''})", "same-records", ""),
     ("exporter", "return ", "return f'{np.random.default_rng().random()}' + ", "repeatable", ""),
-    ("exporter", "for entry in entries)", "for entry in entries if entry.rank)", "complete", ""),
+    ("exporter", "for e in entries)", "for e in entries if e.rank)", "complete", ""),
     ("exporter", "return ", "return list(entries) or ", "text", ""),
 ]  # fmt: skip
 

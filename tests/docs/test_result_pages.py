@@ -68,12 +68,13 @@ def test_page_names_components_that_have_a_later_version_now():
 
 def test_finding_of_a_passed_gate_names_the_first_and_its_worst_case(first_run):
     of = results.part(first_run, first_run.folder)
-    passed = [
-        dataclasses.replace(entry, gate=Judgement("passed", ""), rank="1" if entry.named["poisoner"] == "uc" else "")
-        for entry in of.entries
+    (block,) = (block for block in of.leaderboard.blocks if block.values["label_access"] == "none")
+    entries = [
+        dataclasses.replace(entry, rank="1" if entry.values["poisoner"] == "uc" else "") for entry in block.entries
     ]
-    found = finding(of.groups, passed, of.gates, ("none",), "[{}]".format)
-    (worst,) = (entry.worst for entry in passed if entry.rank)
+    passed = dataclasses.replace(block, gate=Judgement("passed", ""), entries=entries)
+    found = finding(of.groups, [passed], of.gates, ("none",), "[{}]".format)
+    (worst,) = (entry.worst for entry in entries if entry.rank)
     assert any(
         text.startswith("Without knowing labels, [uc] ") and f"{worst.mean:.1f}" in text for text in found.accuracies
     )
@@ -82,7 +83,10 @@ def test_finding_of_a_passed_gate_names_the_first_and_its_worst_case(first_run):
 
 def test_finding_of_a_board_of_references_alone_compares_nothing(first_run):
     of = results.part(first_run, first_run.folder)
-    shams = [entry for entry in of.entries if entry.named["poisoner"] == "sham"]
+    shams = [
+        dataclasses.replace(block, entries=[entry for entry in block.entries if entry.values["poisoner"] == "sham"])
+        for block in of.leaderboard.blocks
+    ]
     assert finding(of.groups, shams, of.gates, None).accuracies == ()
 
 

@@ -153,8 +153,9 @@ GOOD = {
             def __init__(self, params):
                 self.params = params
 
-            def export(self, entries, title):
-                return "".join(f"{entry.name[0]} {entry.undefended.interval.mean}\\n" for entry in entries)
+            def export(self, leaderboard, title):
+                entries = (entry for block in leaderboard.blocks for entry in block.entries)
+                return "".join(f"{e.values['poisoner']} {e.undefended.interval.mean}\\n" for e in entries)
 
         @ucbench.hookimpl
         def ucbench_exporters():

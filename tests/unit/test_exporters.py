@@ -14,16 +14,17 @@ import pytest
 
 import ucbench
 from ucbench.errors import ContractError, DataError
+from ucbench.leaderboard.entries import Leaderboard
 from ucbench.leaderboard.formats.html import Html
 from ucbench.leaderboard.formats.latex import Latex, escape
 from ucbench.leaderboard.formats.plain import Csv, Markdown
 from ucbench.leaderboard.layout import HEADERS, sections
-from ucbench.leaderboard.tables import entries_in, files, to_leaderboard_csv
+from ucbench.leaderboard.tables import files, leaderboard_in, to_leaderboard_csv
 from ucbench.plugins.manager import load_module
 from ucbench.plugins.params import Params
 from ucbench.plugins.registry import Registry
 from ucbench.testing import check_exporter
-from ucbench.testing.exporters import NASTY, TITLE, sample_entries
+from ucbench.testing.exporters import NASTY, TITLE, sample_leaderboard
 
 
 def unescaped(text: str) -> str:
@@ -47,10 +48,10 @@ def test_latex_escapes_every_text(text):
 
 
 def test_latex_has_one_rectangular_booktabs_table_per_block():
-    text = Latex(Params()).export(sample_entries(), TITLE)
+    text = Latex(Params()).export(sample_leaderboard(), TITLE)
     tables = text.split(r"\begin{table}")[1:]
     assert len(tables) == 2
-    for table, section in zip(tables, sections(sample_entries()), strict=True):
+    for table, section in zip(tables, sections(sample_leaderboard()), strict=True):
         rules = [table.index(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\end{tabular}")]
         assert rules == sorted(rules)
         rows = [line for line in table.splitlines() if line.endswith(r"\\")]
@@ -63,7 +64,7 @@ def test_latex_has_one_rectangular_booktabs_table_per_block():
 
 
 def test_html_is_well_formed_and_holds_every_text():
-    root = ElementTree.fromstring(Html(Params()).export(sample_entries(), TITLE))
+    root = ElementTree.fromstring(Html(Params()).export(sample_leaderboard(), TITLE))
     assert root.tag == "section"
     assert root.findtext("h2") == TITLE
     tables = root.findall("table")
@@ -76,13 +77,13 @@ def test_html_is_well_formed_and_holds_every_text():
 
 
 def test_empty_leaderboard_renders_a_document():
-    assert ElementTree.fromstring(Html(Params()).export([], "t")).findtext("h2") == "t"
-    assert r"\begin" not in Latex(Params()).export([], "t")
-    assert Markdown(Params()).export([], "t").startswith("# t\n")
+    assert ElementTree.fromstring(Html(Params()).export(Leaderboard(()), "t")).findtext("h2") == "t"
+    assert r"\begin" not in Latex(Params()).export(Leaderboard(()), "t")
+    assert Markdown(Params()).export(Leaderboard(()), "t").startswith("# t\n")
 
 
 def test_rows_mark_unknown_missing_and_exploratory_values():
-    first, second = sections(sample_entries())
+    first, second = sections(sample_leaderboard())
     ranked, reference = first.lines
     assert ranked.texts == (
         "1-2", "alder", "none", "61.5 ± 2.2", "0.6", "32.5 ± 5.0", "61.5 ± 2.2", "61.5", "61.5", "jpeg",
@@ -97,7 +98,7 @@ def test_rows_mark_unknown_missing_and_exploratory_values():
 
 
 def test_columns_that_say_nothing_about_a_section_are_left_out():
-    first, second = sections(sample_entries())
+    first, second = sections(sample_leaderboard())
     assert first.headers == HEADERS
     # One poisoner without a gate, and no defense: its worst case is its accuracy without defense.
     assert second.headers == ("poisoner", "label knowledge", "no defense %", "n")
@@ -106,7 +107,7 @@ def test_columns_that_say_nothing_about_a_section_are_left_out():
 
 
 def test_worst_case_is_a_column_only_where_a_defense_was_ranked():
-    first, _ = sections(sample_entries())
+    first, _ = sections(sample_leaderboard())
     undefended = dataclasses.replace(first, defended=False)
     assert set(first.headers) - set(undefended.headers) == {"worst case %", "bias", "best defense"}
 
@@ -122,19 +123,19 @@ def records() -> list[dict]:
 
 
 def test_markdown_and_csv_equal_the_files_of_the_folder(tmp_path, records):
-    found = entries_in(boards.folder(tmp_path, records), ["none", "jpeg"])
+    found = leaderboard_in(boards.folder(tmp_path, records), ["none", "jpeg"])
     built = files(records, ["none", "jpeg"], "t v1")
     # A table alone has no figure beside it.
     left_out = r"!\[[^]]+\]\(accuracy\.svg\)\n\nThe figure shows .+? Low is good protection\. "
     assert (Markdown(Params()).export(found, "t v1"), 1) == re.subn(left_out, "", built["README.md"])
-    assert Csv(Params()).export(found, "t v1") == built["leaderboard.csv"] == to_leaderboard_csv(found)
+    assert Csv(Params()).export(found, "t v1") == built["leaderboard.csv"] == to_leaderboard_csv(found.blocks)
     ranks = {line["poisoner"]: line["rank"] for line in csv.DictReader(io.StringIO(built["leaderboard.csv"]))}
     assert ranks.items() >= {"uc": "1", "lsp": "2", "secret": "", "sham": ""}.items()
 
 
 def test_versions_of_components_stand_in_every_format_but_csv(tmp_path, records):
     records[0]["components"]["victim"]["version"] = 7
-    found = entries_in(boards.folder(tmp_path, records), ["none", "jpeg"])
+    found = leaderboard_in(boards.folder(tmp_path, records), ["none", "jpeg"])
     (victim,) = {record["components"]["victim"]["name"] for record in records}
     assert f"- Versions: victim `{victim}` 1 and 7." in Markdown(Params()).export(found, "t v1")
     assert f"% Versions: victim `{victim}` 1 and 7." in Latex(Params()).export(found, "t v1")
@@ -143,7 +144,7 @@ def test_versions_of_components_stand_in_every_format_but_csv(tmp_path, records)
 
 def test_export_raises_on_a_folder_without_records(tmp_path):
     with pytest.raises(DataError, match="There are no records in"):
-        entries_in(tmp_path, ["none"])
+        leaderboard_in(tmp_path, ["none"])
 
 
 class Names:
@@ -152,8 +153,8 @@ class Names:
     def __init__(self, params: Params) -> None:
         self.params = params
 
-    def export(self, entries, title: str) -> str:
-        lines = (line for section in sections(entries) for line in section.lines)
+    def export(self, leaderboard, title: str) -> str:
+        lines = (line for section in sections(leaderboard) for line in section.lines)
         return "\n".join([title, *(f"{line.poisoner} {line.texts[HEADERS.index('no defense %')]}" for line in lines)])
 
 
@@ -161,43 +162,48 @@ def test_plugin_format_is_resolved_like_a_core_format():
     record = ucbench.ExporterSpec(name="names", summary="", load=f"{__name__}:Names")
     module = types.SimpleNamespace(ucbench_exporters=ucbench.hookimpl(lambda: [record]))
     chosen = Registry([load_module("mine", module)]).resolve("exporters", "names")
-    assert chosen.build().export(sample_entries(), "t").splitlines()[:2] == ["t", "alder 61.5 ± 2.2"]
+    assert chosen.build().export(sample_leaderboard(), "t").splitlines()[:2] == ["t", "alder 61.5 ± 2.2"]
     check_exporter(chosen)
 
 
 class Ranked(Names):
-    def export(self, entries, title: str) -> str:
-        return super().export([entry for entry in entries if entry.rank], title)
+    def export(self, leaderboard, title: str) -> str:
+        blocks = [
+            dataclasses.replace(block, entries=[entry for entry in block.entries if entry.rank])
+            for block in leaderboard.blocks
+        ]
+        return super().export(Leaderboard(blocks), title)
 
 
 class OfOneBlock(Names):
-    def export(self, entries, title: str) -> str:
-        return super().export([entry for entry in entries if entry.block[3] != "unbounded"], title)
+    def export(self, leaderboard, title: str) -> str:
+        blocks = [block for block in leaderboard.blocks if block.values["norm"] != "unbounded"]
+        return super().export(Leaderboard(blocks), title)
 
 
 class Wordy(Names):
     """Leaves an accuracy out."""
 
-    def export(self, entries, title: str) -> str:
-        return super().export(entries, title).replace("43.5", "low")
+    def export(self, leaderboard, title: str) -> str:
+        return super().export(leaderboard, title).replace("43.5", "low")
 
 
 class Counting(Names):
     calls = 0
 
-    def export(self, entries, title: str) -> str:
+    def export(self, leaderboard, title: str) -> str:
         type(self).calls += 1
-        return super().export(entries, title) + str(self.calls)
+        return super().export(leaderboard, title) + str(self.calls)
 
 
 class Bytes(Names):
-    def export(self, entries, title: str):
-        return super().export(entries, title).encode()
+    def export(self, leaderboard, title: str):
+        return super().export(leaderboard, title).encode()
 
 
 class Brittle(Names):
-    def export(self, entries, title: str) -> str:
-        return f"{title} {entries[0].name} {super().export(entries, title)}"
+    def export(self, leaderboard, title: str) -> str:
+        return f"{title} {leaderboard.blocks[0].entries[0].rank} {super().export(leaderboard, title)}"
 
 
 @pytest.mark.parametrize(
@@ -206,7 +212,7 @@ class Brittle(Names):
         (Ranked, r"every entry must be in the text.* lacks the poisoner 'birch'"),
         (OfOneBlock, r"every entry must be in the text.* lacks the poisoner 'cedar'"),
         (Wordy, r"every entry must be in the text.* no accuracy of 'birch'"),
-        (Counting, "equal entries must give equal texts"),
+        (Counting, "equal leaderboards must give equal texts"),
         (Bytes, "must return text"),
         (Brittle, "export"),
     ],

@@ -9,7 +9,7 @@ import boards
 import pytest
 
 from ucbench.errors import DataError
-from ucbench.leaderboard.entries import entries
+from ucbench.leaderboard.entries import blocks
 from ucbench.leaderboard.forest import forest, settings
 from ucbench.leaderboard.forest_scene import forest_scene
 from ucbench.leaderboard.gates import gates_of
@@ -92,7 +92,7 @@ def test_worst_case_is_that_of_the_board():
     made = records() + boards.rows_of({"clean": [90] * 4, "uc": [70, 72, 71, 73]}, "jpeg")
     table = rows(made)
     gates = gates_of(table, GateRules(), None)
-    drawn = by_name(forest(table, board=entries(table, ("none", "jpeg"), gates), verdicts=gates))
+    drawn = by_name(forest(table, board=blocks(table, ("none", "jpeg"), gates), verdicts=gates))
     assert drawn["uc"].worst == t_interval([70, 72, 71, 73])
     assert drawn["lsp"].worst is None
     assert drawn["uc"].accuracy.interval == t_interval(UC)

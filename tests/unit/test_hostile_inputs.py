@@ -29,7 +29,7 @@ from ucbench.leaderboard.formats.latex import Latex
 from ucbench.leaderboard.merge import merge
 from ucbench.leaderboard.site import BoardRules, build_site
 from ucbench.leaderboard.submission import FINGERPRINTS, SUMS, pack, verify, write
-from ucbench.leaderboard.tables import build, differences, entries_in
+from ucbench.leaderboard.tables import build, differences, leaderboard_in
 from ucbench.leaderboard.tiers import by_tier, to_markdown
 from ucbench.matrix import requests
 from ucbench.matrix.from_record import cell_of
@@ -85,7 +85,7 @@ class Readers:
         yield lambda: self.build(board)
         yield lambda: merge(self.home / "merged", [board], self.cells)
         yield lambda: [
-            e.export(entries_in(board, self.defenses, self.rules), "x") for e in (Latex(Params()), Html(Params()))
+            e.export(leaderboard_in(board, self.defenses, self.rules), "x") for e in (Latex(Params()), Html(Params()))
         ]
         yield lambda: compare_boards(read_board(board, self.defenses), read_board(board, self.defenses))
         yield lambda: to_markdown(by_tier(rows(records_in(board)), lambda defense: "T0", ()))

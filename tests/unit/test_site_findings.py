@@ -111,7 +111,7 @@ def test_site_draws_the_rows_of_the_forest_plot_in_their_order():
     data = collect([*(one for one in made.board() if one["request"]["poisoner"] != "lsp"), *weak], "x", RANKED)
     (setting,) = data.settings
     shared = dict(zip(SETTING, setting.values, strict=True))
-    drawn = forest(data.table, shared, board=data.entries, verdicts=setting.gates)
+    drawn = forest(data.table, shared, board=data.blocks, verdicts=setting.gates)
     shown = {heading: rows for _, heading, rows in charts.forest(setting, "../").parts}
     labels = {heading: [row.label for row in rows] for heading, rows in shown.items()}
     assert labels == {title: [row.name for row in rows] for title, rows in drawn.groups.items()}

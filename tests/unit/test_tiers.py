@@ -23,7 +23,7 @@ def tables(*parts):
 
 def best_of(found, poisoner):
     (lines,) = [table.lines for table in found]
-    return next(best for name, best in lines if name[0] == poisoner)
+    return next(best for name, best in lines if name["poisoner"] == poisoner)
 
 
 def test_tier_is_represented_by_its_best_defense():
@@ -88,7 +88,11 @@ def test_tier_tables_repeat_clean_rows_per_exploiter():
         boards.rows_of({"uc": [10]}, epsilon=16.0),
         boards.rows_of({"uc": [50]}, labeling="fine:parts=2"),
     )
-    assert [[name[0] for name, _ in table.lines] for table in found] == [["uc"], ["clean", "uc"], ["clean", "uc"]]
+    assert [[name["poisoner"] for name, _ in table.lines] for table in found] == [
+        ["uc"],
+        ["clean", "uc"],
+        ["clean", "uc"],
+    ]
 
 
 def test_tier_table_marks_untried_tiers():

@@ -28,7 +28,7 @@ def of(victim: str, accuracies: dict, **request) -> list[dict]:
 def test_releases_of_any_budget_and_access_are_ordered_together_and_clean_images_are_none():
     records = [*of("fast", {**FAST, "clean": [95]}), *of("slow", {**SLOW, "clean": [96]})]
     (found,) = by_victim(rows(records))
-    assert found.shared == ("digits", "original", 0)
+    assert found.shared == {"dataset": "digits", "labeling": "original", "trusted": 0}
     assert [name.split()[0] for name in found.releases] == ["ops", "lsp", "uc", "sham"]
     assert found.releases["ops (l0 1)"]["slow"].mean == 22
     agreed = found.pairs["fast", "slow"]

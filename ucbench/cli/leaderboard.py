@@ -152,7 +152,7 @@ def export_command(
     The table follows from the records, as in `ucbench leaderboard build`.
     """
     from ucbench.errors import UsageError
-    from ucbench.leaderboard.tables import entries_in
+    from ucbench.leaderboard.tables import leaderboard_in
     from ucbench.session import open_session
     from ucbench.store.files import atomic_write_text
 
@@ -160,7 +160,7 @@ def export_command(
     named = suite_of(folder, suite)
     if named is None:
         raise UsageError(f"{folder} does not say which suite it is of. Name it with --suite.")
-    text = component.build().export(entries_in(folder, named.file.ranking.defenses, named.file.gate), named.title)
+    text = component.build().export(leaderboard_in(folder, named.file.ranking.defenses, named.file.gate), named.title)
     if out is None:
         typer.echo(text, nl=False)
     else:

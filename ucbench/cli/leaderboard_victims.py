@@ -35,8 +35,8 @@ def victims_command(folder: BoardFolder, layout: TableLayout, as_json: AsJson = 
     if not settings:
         print_notes("No data set and labeling has two victims.")
     for place, setting in enumerate(settings):
-        dataset, labeling, trusted = setting.shared
-        print_notes(f"{'' if place == 0 else chr(10)}{dataset}, labels: {labeling}, {trusted} trusted images:")
+        shared = "{dataset}, labels: {labeling}, {trusted} trusted images:".format(**setting.shared)
+        print_notes(f"{'' if place == 0 else chr(10)}{shared}")
         _print(setting, layout)
 
 
@@ -70,11 +70,8 @@ def _print(setting: Victims, layout: TableLayout) -> None:
 
 
 def _as_json(setting: Victims) -> dict[str, Any]:
-    dataset, labeling, trusted = setting.shared
     return {
-        "dataset": dataset,
-        "labeling": labeling,
-        "trusted": trusted,
+        **setting.shared,
         "releases": [
             {"release": release, "accuracies": {victim: json_fields(mean) for victim, mean in by.items()}}
             for release, by in setting.releases.items()

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
 
 from ucbench.data.budget import Budget
-from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.entries import Block, Entry
 from ucbench.leaderboard.ranking import unranked
 from ucbench.matrix.names import distinguished
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
 from ucbench.plugins.grammar import base_name
 from ucbench.results.axis_columns import unusual
-from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, values_of
+from ucbench.results.columns import EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, State, gate_of
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
 from ucbench.results.summary import Summary
@@ -62,7 +62,7 @@ class Finding:
 
 def finding(
     groups: Sequence[Summary],
-    entries: Sequence[Entry],
+    blocks: Sequence[Block],
     gates: Sequence[Gate],
     ranked: Sequence[str] | None,
     mark: Mark = str,
@@ -71,66 +71,67 @@ def finding(
 
     Args:
         groups: of :func:`ucbench.results.summary.summarise`.
-        entries: of the same rows.
+        blocks: of the same rows.
         gates: of the same rows.
         ranked: the suite's ranked defenses; None for no ranking.
         mark: what is done to names of components.
     """
-    settings: dict[tuple[Any, ...], list[Entry]] = {}
-    for entry in entries:
-        settings.setdefault(setting_of(entry), []).append(entry)
+    settings: dict[tuple[Any, ...], list[Block]] = {}
+    for block in blocks:
+        settings.setdefault(block.setting, []).append(block)
     if not settings:
         return Finding("empty", NO_POISONER)
     left_out = unranked(pd.DataFrame([group.shared for group in groups]))
 
-    def run(members: Sequence[Entry]) -> list[Entry]:
+    def run(block: Block) -> list[Entry]:
         return [
-            one for one in members if base_name(one.named["poisoner"]) not in left_out and one.undefended.interval.n
+            one
+            for one in block.entries
+            if base_name(one.values["poisoner"]) not in left_out and one.undefended.interval.n
         ]
 
-    def competing(members: Sequence[Entry]) -> list[Entry]:
-        return [one for one in run(members) if not one.missing or one.gate.state != "passed"]
+    def competing(block: Block) -> list[Entry]:
+        return [one for one in run(block) if not one.missing or block.gate.state != "passed"]
 
     setting, members = max(
-        settings.items(), key=lambda item: (item[1][0].gate.state == "passed", len(competing(item[1])))
+        settings.items(),
+        key=lambda item: (item[1][0].gate.state == "passed", sum(len(competing(block)) for block in item[1])),
     )
-    texts = distinguished(entry.named for entry in members)
-    names = {entry.name: mark(text) for entry, text in zip(members, texts, strict=True)}
-    by_access = (
-        _accuracies(competing(block), len(run(block)), names, ranked, mark, groups)
-        for block in ([entry for entry in members if entry.block[-1] == access] for access in _KNOWING)
-    )
-    accuracies = tuple(filter(None, by_access))
+    entries = [entry for block in members for entry in block.entries]
+    texts = distinguished(entry.values for entry in entries)
+    names = {entry: mark(text) for entry, text in zip(entries, texts, strict=True)}
+    by_access = {
+        block.values["label_access"]: _accuracies(block, competing(block), len(run(block)), names, ranked, mark, groups)
+        for block in members
+    }
+    accuracies = tuple(by_access[access] for access in _KNOWING if by_access.get(access))
     nothing = "" if accuracies else " Every poisoner here is a reference or lacks a ranked defense."
+    gate = members[0].gate
     return Finding(
-        members[0].gate.state,
-        _verdict(members[0], gate_of(gates, setting)) + nothing,
+        gate.state,
+        _verdict(gate.state, gate_of(gates, setting)) + nothing,
         accuracies,
         _references(setting, groups),
-        _conditions(members, mark),
+        _conditions(members[0].values, entries, mark),
         setting,
         sum(of_setting[0].gate.state == "passed" for of_setting in settings.values()),
         len({values_of(group.shared, SETTING) for group in groups if group.shared["base"] != CLEAN}),
     )
 
 
-def setting_of(entry: Entry) -> tuple[Any, ...]:
-    """The values of :data:`ucbench.results.columns.SETTING` of an entry."""
-    return values_of(dict(zip(BLOCK, entry.block, strict=True)), SETTING)
-
-
-def _verdict(entry: Entry, gate: Gate | None) -> str:
-    if entry.gate.state == "passed":
+def _verdict(state: State, gate: Gate | None) -> str:
+    if state == "passed":
         return "The gate was passed, so ranks and effects hold for this setting, and for no other."
-    judged = "failed" if entry.gate.state == "failed" else "was not judged"
+    judged = "failed" if state == "failed" else "was not judged"
     why = "; ".join(gate.reasons) if gate else "positive was not run"
     return f"The gate {judged} ({why}). Inconclusive: the numbers say nothing about any method."
 
 
 def _accuracies(
+    block: Block,
     entries: Sequence[Entry],
     run: int,
-    names: dict[tuple[Any, ...], str],
+    names: Mapping[Entry, str],
     ranked: Sequence[str] | None,
     mark: Mark,
     groups: Sequence[Summary],
@@ -138,30 +139,30 @@ def _accuracies(
     """Which poisoner stands first and what an exploiter still reaches; without a passed gate the range without defense.
 
     Args:
-        entries: competing ones of one block.
+        entries: the block's competing ones.
         run: number of its poisoners, with those that lack a ranked defense.
     """
     if not entries:
         return ""
     by_accuracy = sorted(entries, key=lambda entry: entry.undefended.interval.mean)
-    knowing = _KNOWING[entries[0].block[-1]]
-    if entries[0].gate.state != "passed":
+    knowing = _KNOWING[block.values["label_access"]]
+    if block.gate.state != "passed":
         ends = dict.fromkeys((by_accuracy[0], by_accuracy[-1]))
-        texts = " to ".join(f"{_percent(one.undefended.interval)} ({names[one.name]})" for one in ends)
+        texts = " to ".join(f"{_percent(one.undefended.interval)} ({names[one]})" for one in ends)
         return f"{knowing}, {counted(len(entries), 'poisoner')}: an exploiter without defense reaches {texts}."
     listed = by_accuracy if ranked is None else entries
     best = listed[0]
     few = f" Exploratory: {counted(best.seeds, 'craft')}" if best.seeds < ENOUGH_CRAFTS else ""
     few += (", too few to test for differences." if len(listed) > 1 and ranked is not None else ".") if few else ""
     place = _place(listed, run, names, ranked)
-    beyond = "" if ranked is None else _beyond(best, groups, mark)
-    return f"{knowing}, {names[best.name]} {place}: {_reached(best, ranked, mark)}{beyond}.{few}"
+    beyond = "" if ranked is None else _beyond(best, block, groups, mark)
+    return f"{knowing}, {names[best]} {place}: {_reached(best, block, ranked, mark)}{beyond}.{few}"
 
 
-def _reached(best: Entry, ranked: Sequence[str] | None, mark: Mark) -> str:
+def _reached(best: Entry, block: Block, ranked: Sequence[str] | None, mark: Mark) -> str:
     removed = f" ({best.effect.text(0, 100)} % of the gap removed)" if best.effect and ranked is not None else ""
     undefended = f"an exploiter without defense reaches {_percent(best.undefended.interval)}{removed}"
-    if best.worst is None or not (tried := set(best.ranked) - {NO_DEFENSE}):
+    if best.worst is None or not (tried := set(block.ranked) - {NO_DEFENSE}):
         return undefended
     one = f"the one ranked defense, {mark(min(tried))}," if len(tried) == 1 else ""
     if best.defense == NO_DEFENSE:
@@ -170,15 +171,14 @@ def _reached(best: Entry, ranked: Sequence[str] | None, mark: Mark) -> str:
     return f"with {strongest} an exploiter reaches {_percent(best.worst)}{removed}"
 
 
-def _beyond(best: Entry, groups: Sequence[Summary], mark: Mark) -> str:
+def _beyond(best: Entry, block: Block, groups: Sequence[Summary], mark: Mark) -> str:
     """The highest accuracy under a defense that is not ranked, where it is above that of the ranked ones."""
     reached = best.worst or best.undefended.interval
     found = [
         (group.means["test_accuracy"], str(group.shared["defense"]))
         for group in groups
-        if values_of(group.shared, BLOCK) == best.block
-        and values_of(group.shared, ENTRY) == best.name
-        and group.shared["defense"] not in best.ranked
+        if group.shared.items() >= {**block.values, **best.values}.items()
+        and group.shared["defense"] not in block.ranked
         and group.means["test_accuracy"].mean > reached.mean
     ]
     if not found:
@@ -187,14 +187,14 @@ def _beyond(best: Entry, groups: Sequence[Summary], mark: Mark) -> str:
     return f"; with {mark(defense)}, not ranked: {_percent(accuracy)}"
 
 
-def _place(entries: Sequence[Entry], run: int, names: dict[tuple[Any, ...], str], ranked: Sequence[str] | None) -> str:
+def _place(entries: Sequence[Entry], run: int, names: Mapping[Entry, str], ranked: Sequence[str] | None) -> str:
     """Where the first entry stands among the others, no stronger than the separations allow."""
     if len(entries) == 1:
         return "is the only poisoner" + (" with every ranked defense" if run > 1 else "")
     if ranked is not None and entries[0].rank == "1":
         return f"protects best of {len(entries)}"
     equal = [entry for entry in entries[1:] if entry.rank.partition("-")[0] == "1"]
-    listed = ", ".join(names[entry.name] for entry in equal[:_FEW])
+    listed = ", ".join(names[entry] for entry in equal[:_FEW])
     more = f" and {len(equal) - _FEW} more" if len(equal) > _FEW else ""
     return f"leaves the lowest accuracy of {len(entries)}" + (f", not separated from {listed}{more}" if equal else "")
 
@@ -212,8 +212,7 @@ def _references(setting: tuple[Any, ...], groups: Sequence[Summary]) -> str:
     return f"Without defense, an exploiter reaches {' and '.join(texts)}{chance}." if texts else ""
 
 
-def _conditions(entries: Sequence[Entry], mark: Mark) -> str:
-    block = dict(zip(BLOCK, entries[0].block, strict=True))
+def _conditions(block: Mapping[str, Any], entries: Sequence[Entry], mark: Mark) -> str:
     crafts, trainings = max(entry.seeds for entry in entries), entries[0].undefended.trainings_text
     parts = [
         mark(block["dataset"]),

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ucbench.data.budget import Budget
 from ucbench.errors import DataError
-from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.entries import Block, Entry
 from ucbench.leaderboard.layout import block_heading
 from ucbench.leaderboard.marks import Mark, marks
 from ucbench.matrix.axes import AXIS
@@ -28,6 +28,8 @@ from ucbench.results.table import SAME_WORLD, check_worlds, grouped, measured, w
 #: Titles of the groups of poisoners, with their label access.
 PARTS = {"Without labels": "none", "With class names": "names", "With labels": "full"}
 _REFERENCES = (SHAM, POSITIVE, SHUFFLED)
+#: Columns that identify a row and its entry.
+_KEYS = (*BLOCK, *ENTRY)
 #: Values of a setting, by the names of :data:`ucbench.results.columns.SETTING`.
 Setting = Mapping[str, Any]
 
@@ -82,10 +84,7 @@ def settings(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The settings of undefended rows: first those with the most poisoners, then with the data set's own labels."""
     drawn = _drawn(table)
     drawn = drawn[drawn["poisoner"] != CLEAN]
-    ranked = [
-        (len(set(members["base"]) - set(_REFERENCES)), dict(zip(SETTING, values, strict=True)))
-        for values, members in grouped(drawn, SETTING)
-    ]
+    ranked = [(len(set(members["base"]) - set(_REFERENCES)), setting) for setting, members in grouped(drawn, SETTING)]
     ranked.sort(key=lambda one: (-one[0], one[1]["labeling"] != AXIS["labeling"].default))
     return [setting for _, setting in ranked]
 
@@ -94,7 +93,7 @@ def forest(
     table: pd.DataFrame,
     setting: Setting | None = None,
     *,
-    board: Iterable[Entry] = (),
+    board: Iterable[Block] = (),
     verdicts: Sequence[Gate] | None = None,
 ) -> Forest:
     """The forest plot of one setting, from rows of :func:`ucbench.results.table.rows` or a run's Results.
@@ -102,7 +101,7 @@ def forest(
     Args:
         setting: one of :func:`settings`. By default the first; poisoners that were run only at budgets of their own,
             against the same exploiter, are then a group beside it.
-        board: the leaderboard's entries, for ranks and worst cases.
+        board: the leaderboard's blocks, for ranks and worst cases.
         verdicts: the gates of all settings; by default those of the table.
 
     Raises:
@@ -123,7 +122,7 @@ def forest(
         "Other budgets": _elsewhere(exploited, members, shared) if setting is None else members[:0],
         "References": members[is_reference],
     }
-    by_name = {(*entry.block, *entry.name): entry for entry in board}
+    by_name = {values_of({**block.values, **entry.values}, _KEYS): entry for block in board for entry in block.entries}
     gate = gate_of(gates(_whole(table)) if verdicts is None else verdicts, values_of(shared, SETTING))
     passed = gate is not None and gate.passed
     looks = marks(str(base) for part in parts.values() for base in part["base"])
@@ -175,11 +174,9 @@ def _rows(
     budgets: bool,
 ) -> list[Row]:
     """By accuracy where the gate was passed, else by name: the order must not look like a ranking then."""
-    keys = (*BLOCK, *ENTRY)
-    cells = dict(grouped(part, keys))
-    named = [dict(zip(keys, values, strict=True)) for values in cells]
+    cells = list(grouped(part, _KEYS))
     rows = []
-    for row, name, (values, members) in zip(named, distinguished(named), cells.items(), strict=True):
+    for (row, members), name in zip(cells, distinguished(row for row, _ in cells), strict=True):
         budget = f", {Budget(row['norm'], row['epsilon'])}" if budgets else ""
         mark = looks[members["base"].iloc[0]]
         crafts = members.groupby("unit", sort=True)["test_accuracy"].mean()
@@ -189,7 +186,7 @@ def _rows(
                 mark if passed else mark.muted(),
                 nested(members["test_accuracy"], members["unit"]),
                 tuple(map(float, crafts)),
-                board.get(values),
+                board.get(values_of(row, _KEYS)),
             )
         )
     return (

@@ -1,4 +1,4 @@
-"""Entries of a leaderboard as sections and columns of plain text, for formats to lay out and escape."""
+"""Blocks of a leaderboard as sections and columns of plain text, for formats to lay out and escape."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ucbench.data.budget import Budget
-from ucbench.leaderboard.entries import Entry, Unprotected
+from ucbench.leaderboard.entries import Block, Entry, Leaderboard, Unprotected
 from ucbench.matrix.names import entry_text
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
-from ucbench.results.columns import BLOCK
 from ucbench.results.statistics import ENOUGH_CRAFTS
 
 #: All columns, in the order of :class:`Line`'s texts.
@@ -43,10 +42,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Section:
-    """Entries of one block, which rank among each other.
+    """One block.
 
     Attributes:
-        block: the common values, by the names of :data:`BLOCK`.
+        block: the common values, by the names of :data:`ucbench.results.columns.BLOCK`.
         heading: data set, budget, victim, labeling and label access.
         setting: mixture and trusted images; empty where all images are perturbed and none are trusted.
         verdict: the judgement of the gate.
@@ -80,32 +79,29 @@ class Section:
         return tuple(line.texts[HEADERS.index(header)] for header in self.headers)
 
 
-def sections(entries: Sequence[Entry]) -> list[Section]:
-    """The entries by block, in order of appearance."""
-    blocks: dict[tuple[Any, ...], list[Entry]] = {}
-    for entry in entries:
-        blocks.setdefault(entry.block, []).append(entry)
-    return [_section(dict(zip(BLOCK, block, strict=True)), members) for block, members in blocks.items()]
+def sections(leaderboard: Leaderboard) -> list[Section]:
+    """The blocks in their order."""
+    return [_section(block) for block in leaderboard.blocks]
 
 
-def _section(block: Mapping[str, Any], entries: Sequence[Entry]) -> Section:
-    heading = f"{block_heading(block)}, label access {block['label_access']}"
-    mixed = [f"Mixture {block['mixture']:g}"] if block["mixture"] != 1 else []
-    trusting = [f"{block['trusted']} trusted images"] if block["trusted"] else []
+def _section(block: Block) -> Section:
+    values, gate = block.values, block.gate
+    heading = f"{block_heading(values)}, label access {values['label_access']}"
+    mixed = [f"Mixture {values['mixture']:g}"] if values["mixture"] != 1 else []
+    trusting = [f"{values['trusted']} trusted images"] if values["trusted"] else []
     setting = f"{', '.join(mixed + trusting)}." if mixed or trusting else ""
-    gate, unprotected = entries[0].gate, entries[0].unprotected
     verdict = gate.text if gate.state == "passed" else f"No ranks and no effects. {gate.text}"
-    bias = max((entry.bias for entry in entries if entry.bias > 0), default=0.0)
+    bias = max((entry.bias for entry in block.entries if entry.bias > 0), default=0.0)
     biased = f" Worst cases are too high by selection, by up to {bias:.1f} points (bias)." if bias else ""
-    lines = (*map(_line, entries), *([_clean_line(unprotected)] if unprotected else []))
-    defended = any(defense != NO_DEFENSE for defense in entries[0].ranked)
-    return Section(block, heading, setting, verdict, biased + inapplicable_text(entries), lines, defended)
+    lines = (*map(_line, block.entries), *([_clean_line(block.unprotected)] if block.unprotected else []))
+    defended = any(defense != NO_DEFENSE for defense in block.ranked)
+    return Section(values, heading, setting, verdict, biased + inapplicable_text(block), lines, defended)
 
 
-def inapplicable_text(entries: Sequence[Entry]) -> str:
+def inapplicable_text(block: Block) -> str:
     """The sentence on ranked defenses that the block's victim cannot use, after a space; empty without any."""
-    names = entries[0].inapplicable if entries else ()
-    return f" The victim trains by itself and cannot use {', '.join(names)}: ranked over the others." if names else ""
+    names = ", ".join(block.inapplicable)
+    return f" The victim trains by itself and cannot use {names}: ranked over the others." if names else ""
 
 
 def block_heading(values: Mapping[str, Any]) -> str:
@@ -143,7 +139,7 @@ def counts_text(entry: Entry) -> str:
 
 
 def _line(entry: Entry) -> Line:
-    name = entry.named
+    name = entry.values
     return Line(
         (
             entry.rank,

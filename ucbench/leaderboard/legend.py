@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-from ucbench.leaderboard.entries import Entry
-from ucbench.leaderboard.finding import NO_POISONER, setting_of
+from ucbench.leaderboard.entries import Block, Leaderboard
+from ucbench.leaderboard.finding import NO_POISONER
 from ucbench.leaderboard.layout import HEADERS, sections
 from ucbench.plugins.builtin import CLEAN, POSITIVE, SHAM
 from ucbench.plugins.grammar import base_name
@@ -50,9 +50,9 @@ _MEANS = ("worst case %", "effect %", "no defense %")
 _ALWAYS, _SETTING = {"Gate", "Label access"}, ("Mixture", "Trusted images")
 
 
-def figure_sentence(entries: Sequence[Entry]) -> str:
+def figure_sentence(blocks: Sequence[Block]) -> str:
     """What the leaderboard's figure shows."""
-    several = len(set(map(setting_of, entries))) > 1
+    several = len({block.setting for block in blocks}) > 1
     where = "the setting with the most poisoners: " if several else ""
     return (
         f"The figure shows {where}the accuracy on clean test images of victims trained on each release, without"
@@ -60,11 +60,11 @@ def figure_sentence(entries: Sequence[Entry]) -> str:
     )
 
 
-def gate_sentence(entries: Sequence[Entry]) -> str:
-    """What the gates of the entries' settings allow, or that there are no entries."""
-    if not entries:
+def gate_sentence(blocks: Sequence[Block]) -> str:
+    """What the gates of the blocks' settings allow, or that there are no blocks."""
+    if not blocks:
         return NO_POISONER
-    states = list({setting_of(entry): entry.gate.state for entry in entries}.values())
+    states = list({block.setting: block.gate.state for block in blocks}.values())
     passed, nothing = states.count("passed"), "the numbers say nothing about any method"
     if len(states) == 1:
         return {
@@ -103,9 +103,9 @@ def _versions_text(versions: Mapping[tuple[str, str], Collection[int]]) -> str:
     )
 
 
-def legend(entries: Sequence[Entry]) -> tuple[str, ...]:
-    """Explanations of what the tables of the entries have, as items of a list in Markdown; none without entries."""
-    parts = sections(entries)
+def legend(leaderboard: Leaderboard) -> tuple[str, ...]:
+    """Explanations of what a leaderboard's tables have, as items of a list in Markdown; none without blocks."""
+    parts = sections(leaderboard)
     lines = [line for section in parts for line in section.lines]
     if not lines:
         return ()
@@ -131,8 +131,8 @@ def legend(entries: Sequence[Entry]) -> tuple[str, ...]:
         "References, oracles and poisoners without all ranked defenses have no rank; where one poisoner is left, it has"
         " none either.": is_ranked and not all(texts["rank"]),
         "Without a passed gate there are no ranks and no effects, and the order is by name.": any(
-            entry.gate.state != "passed" for entry in entries
+            block.gate.state != "passed" for block in leaderboard.blocks
         ),
     }
-    versions = entries[0].versions
+    versions = leaderboard.versions
     return (*(item for item, occurs in items.items() if occurs), *([_versions_text(versions)] if versions else []))

@@ -76,11 +76,10 @@ def unlearned(records: Sequence[Record]) -> tuple[list[str], int]:
     table = measured(rows(records))
     clean = table[(table["poisoner"] == CLEAN) & (table["defense"] == NO_DEFENSE)]
     texts, count = [], 0
-    for values, cells in grouped(clean, EXPLOITER):
+    for shared, cells in grouped(clean, EXPLOITER):
         count += 1
         if cells["gap_removed"].isna().any():
-            named = dict(zip(EXPLOITER, values, strict=True))
-            texts.append(f"{named['victim']} on {named['dataset']}, labels {named['labeling']}")
+            texts.append(f"{shared['victim']} on {shared['dataset']}, labels {shared['labeling']}")
     return texts, count
 
 

@@ -124,8 +124,8 @@ def series(table: pd.DataFrame, by: str, measure: str) -> list[Series]:
         place=drawn["shown" if by == "poisoner" else by],
     )
     points: dict[tuple[str, str], dict[Any, Interval]] = defaultdict(dict)
-    for (of, name, place), members in grouped(drawn, ["of", "series", "place"]):
-        points[of, name][place] = t_interval(by_unit(members, ["value"])["value"])
+    for shared, members in grouped(drawn, ["of", "series", "place"]):
+        points[shared["of"], shared["series"]][shared["place"]] = t_interval(by_unit(members, ["value"])["value"])
     by_text = dict(zip(drawn["series"], telling_apart, strict=True))
     return sorted(
         (Series(of, by_text[name], values) for (of, name), values in points.items()),

@@ -17,7 +17,7 @@ import ucbench
 from ucbench.data.budget import Budget
 from ucbench.errors import visible
 from ucbench.leaderboard.check import environments
-from ucbench.leaderboard.entries import Entry, entries
+from ucbench.leaderboard.entries import Leaderboard, blocks
 from ucbench.leaderboard.forest import forest, settings
 from ucbench.leaderboard.forest_scene import forest_scene
 from ucbench.leaderboard.gates import RULES, gates_of
@@ -61,7 +61,7 @@ def report(folder: Path, suite: Suite | None = None) -> str:
     failed = sum(record["status"] != "ok" for record in records)
     mixed = several_worlds(table)
     verdicts = [] if mixed else gates_of(table, suite.file.gate if suite else RULES, folder)
-    board = entries(table, suite.file.ranking.defenses, verdicts) if suite and not mixed else None
+    board = Leaderboard(blocks(table, suite.file.ranking.defenses, verdicts)) if suite and not mixed else None
     parts = [
         f"<h1>{_text(title)}</h1>",
         f'<p class="quiet">{len(records)} cells, {failed} failed. Written by ucbench {_text(ucbench.__version__)}.</p>',
@@ -104,7 +104,7 @@ def _warnings(records: Sequence[Record], table: pd.DataFrame) -> Iterator[str]:
         yield f'<p class="warning">{seeds}, fewer than {ENOUGH_CRAFTS}: exploratory.</p>'
 
 
-def _figures(table: pd.DataFrame, board: Sequence[Entry] | None, verdicts: Sequence[Gate]) -> Iterator[str]:
+def _figures(table: pd.DataFrame, board: Leaderboard | None, verdicts: Sequence[Gate]) -> Iterator[str]:
     """The forest plot of every setting; the first with poisoners of other budgets."""
     listed = settings(table)
     if not listed:
@@ -112,7 +112,7 @@ def _figures(table: pd.DataFrame, board: Sequence[Entry] | None, verdicts: Seque
     yield "<h2>Accuracy of the exploiter</h2>"
     shown: set[str] = set()
     for place, setting in enumerate(listed):
-        drawn = forest(table, setting if place else None, board=board or (), verdicts=verdicts)
+        drawn = forest(table, setting if place else None, board=board.blocks if board else (), verdicts=verdicts)
         names = {row.name for row in drawn.groups.get("Other budgets", ())}
         shown |= {name.rpartition(", ")[0] for name in names}
         if place and {row.name for row in drawn.rows} <= shown:
@@ -120,7 +120,7 @@ def _figures(table: pd.DataFrame, board: Sequence[Entry] | None, verdicts: Seque
         yield f'<div class="wide">{forest_scene(drawn).svg(inline=True)}</div>'
 
 
-def _tables(table: pd.DataFrame, board: Sequence[Entry] | None, looks: Mapping[str, Mark]) -> Iterator[str]:
+def _tables(table: pd.DataFrame, board: Leaderboard | None, looks: Mapping[str, Mark]) -> Iterator[str]:
     if board is not None:
         yield "<h2>Leaderboard</h2>"
         for section in sections(board):

@@ -14,14 +14,14 @@ from typing import Any
 import pandas as pd
 
 from ucbench.leaderboard.earlier import stated_versions
-from ucbench.leaderboard.entries import Entry, entries
+from ucbench.leaderboard.entries import Block, Entry, Leaderboard, blocks
 from ucbench.leaderboard.forest import forest, settings
 from ucbench.leaderboard.forest_scene import forest_scene
 from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.layout import Line, Section, markdown_cell, markdown_table, sections
 from ucbench.leaderboard.legend import figure_sentence, gate_sentence, legend
 from ucbench.matrix.suite import GateRules
-from ucbench.results.columns import BOARD, SETTING, values_of
+from ucbench.results.columns import BLOCK, BOARD, ENTRY, SETTING, values_of
 from ucbench.results.records import Record, current, records_in
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
 from ucbench.results.table import csv_text, rows, to_csv
@@ -32,39 +32,36 @@ from ucbench.store.untrusted import read_regular
 FIGURE = "accuracy.svg"
 
 
-def board_table(entries: Iterable[Entry]) -> pd.DataFrame:
-    """One row per entry, with the columns :data:`ucbench.results.columns.BOARD`."""
-    table = pd.DataFrame(map(_values, entries), columns=[column.name for column in BOARD], dtype=object)
-    return table.astype({column.name: column.dtype for column in BOARD})
+def to_leaderboard_csv(blocks: Iterable[Block]) -> str:
+    """The entries as CSV, one row each, with the columns :data:`ucbench.results.columns.BOARD`."""
+    lines = [_values(block, entry) for block in blocks for entry in block.entries]
+    table = pd.DataFrame(lines, columns=[column.name for column in BOARD], dtype=object)
+    return csv_text(table.astype({column.name: column.dtype for column in BOARD}), BOARD)
 
 
-def to_leaderboard_csv(entries: Iterable[Entry]) -> str:
-    """The entries as CSV with the columns :data:`ucbench.results.columns.BOARD`."""
-    return csv_text(board_table(entries), BOARD)
-
-
-def _values(entry: Entry) -> tuple[Any, ...]:
+def _values(block: Block, entry: Entry) -> tuple[Any, ...]:
     missing = Interval(math.nan, math.nan, 0)
     worst, effect = entry.worst or missing, entry.effect or missing
     accuracy, spread = entry.undefended.interval, entry.undefended
     return (
-        *entry.block, entry.gate.state, entry.rank, *entry.name, entry.seeds, spread.trainings_text,
-        "yes" if entry.seeds < ENOUGH_CRAFTS else "no", accuracy.mean, accuracy.half, spread.craft_sd,
-        spread.training_sd, entry.guess, entry.purity, entry.mean, worst.mean, worst.half, entry.bias, entry.defense,
-        effect.mean, effect.half, entry.clean, "+".join(entry.missing),
+        *values_of(block.values, BLOCK), block.gate.state, entry.rank, *values_of(entry.values, ENTRY), entry.seeds,
+        spread.trainings_text, "yes" if entry.seeds < ENOUGH_CRAFTS else "no", accuracy.mean, accuracy.half,
+        spread.craft_sd, spread.training_sd, entry.guess, entry.purity, entry.mean, worst.mean, worst.half, entry.bias,
+        entry.defense, effect.mean, effect.half, entry.clean, "+".join(entry.missing),
     )  # fmt: skip
 
 
-def to_markdown(entries: Sequence[Entry], title: str, figure: str = "") -> str:
-    """The entries under ``title`` as one table per block, below the file ``figure`` if there is one.
+def to_markdown(leaderboard: Leaderboard, title: str, figure: str = "") -> str:
+    """The leaderboard under ``title`` as one table per block, below the file ``figure`` if there is one.
 
     What the figure shows and what the gate allows stand above the tables, the meanings of their terms below.
     """
-    parts = [f"# {title}", "", *([f"![{_figure_text(entries)}]({figure})", ""] if figure else [])]
-    shown = [figure_sentence(entries)] if figure else []
-    parts += [" ".join([*shown, gate_sentence(entries)]), ""]
+    blocks = leaderboard.blocks
+    parts = [f"# {title}", "", *([f"![{_figure_text(blocks)}]({figure})", ""] if figure else [])]
+    shown = [figure_sentence(blocks)] if figure else []
+    parts += [" ".join([*shown, gate_sentence(blocks)]), ""]
     judged: tuple[Any, ...] = ()
-    for section in sections(entries):
+    for section in sections(leaderboard):
         setting = values_of(section.block, SETTING)
         verdict = "Gate: as above." if setting == judged else section.verdict
         judged = setting
@@ -76,14 +73,14 @@ def to_markdown(entries: Sequence[Entry], title: str, figure: str = "") -> str:
             *markdown_table(section.headers, (_cells(section, line) for line in section.lines)),
             "",
         ]
-    if entries:
-        parts += ["## How to read the tables", "", *(f"- {item}" for item in legend(entries)), ""]
+    if blocks:
+        parts += ["## How to read the tables", "", *(f"- {item}" for item in legend(leaderboard)), ""]
     return "\n".join(parts)
 
 
-def _figure_text(entries: Sequence[Entry]) -> str:
+def _figure_text(blocks: Iterable[Block]) -> str:
     """The text that stands for the figure."""
-    has_intervals = any(entry.undefended.interval.is_shown for entry in entries)
+    has_intervals = any(entry.undefended.interval.is_shown for block in blocks for entry in block.entries)
     return f"Clean test accuracy of victims trained on each release{', with 95 % intervals' if has_intervals else ''}"
 
 
@@ -109,25 +106,27 @@ def files(
     records = current(records)
     table = rows(records)
     verdicts = gates_of(table, rules, folder)
-    board = entries(table, defenses, verdicts, stated_versions(records))
-    figure = {FIGURE: forest_scene(forest(table, board=board, verdicts=verdicts)).svg()} if settings(table) else {}
+    board = Leaderboard(blocks(table, defenses, verdicts), stated_versions(records))
+    figure = (
+        {FIGURE: forest_scene(forest(table, board=board.blocks, verdicts=verdicts)).svg()} if settings(table) else {}
+    )
     return {
         "results.csv": to_csv(table),
-        "leaderboard.csv": to_leaderboard_csv(board),
+        "leaderboard.csv": to_leaderboard_csv(board.blocks),
         "README.md": to_markdown(board, title, "".join(figure)),
         **figure,
     }
 
 
-def entries_in(folder: Path, defenses: Sequence[str], rules: GateRules = RULES) -> list[Entry]:
-    """The entries of the records in ``folder``.
+def leaderboard_in(folder: Path, defenses: Sequence[str], rules: GateRules = RULES) -> Leaderboard:
+    """The leaderboard of the records in ``folder``.
 
     Raises:
         DataError: if there are no records, one cannot be read, or those to be averaged differ in images or numerics.
     """
     records = current(records_in(folder))
     table = rows(records)
-    return entries(table, defenses, gates_of(table, rules, folder), stated_versions(records))
+    return Leaderboard(blocks(table, defenses, gates_of(table, rules, folder)), stated_versions(records))
 
 
 def build(folder: Path, defenses: Sequence[str], title: str, rules: GateRules = RULES) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -14,7 +14,7 @@ from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.columns import BUDGET, ENTRY, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, Judgement, judgement_of
 from ucbench.results.statistics import Interval
-from ucbench.results.table import check_worlds, grouped, measured
+from ucbench.results.table import Row, check_worlds, grouped, measured
 from ucbench.results.text import TextColumn
 
 #: The tier of rows without defense.
@@ -40,17 +40,17 @@ class Table(NamedTuple):
     """Poisoners against tiers, in one setting.
 
     Attributes:
-        setting: the values of :data:`EXPLOITER` and :data:`BUDGET`.
+        setting: the values of :data:`ucbench.results.columns.SETTING`, by name.
         gate: the judgement of the setting.
         tiers: the tiers that occur, in order.
-        lines: for each poisoner (the values of :data:`ENTRY`), the worst case of each tier that was tried on it, or how
-            far that got.
+        lines: for each poisoner (the values of :data:`ENTRY`, by name), the worst case of each tier that was tried on
+            it, or how far that got.
     """
 
-    setting: tuple[Any, ...]
+    setting: Row
     gate: Judgement
     tiers: tuple[str, ...]
-    lines: tuple[tuple[tuple[Any, ...], dict[str, Best | Incomplete]], ...]
+    lines: tuple[tuple[Row, dict[str, Best | Incomplete]], ...]
 
     @property
     def verdict(self) -> str:
@@ -77,13 +77,13 @@ def by_tier(table: pd.DataFrame, tier_of: Callable[[str], str], verdicts: Sequen
     check_worlds(table)
     done = measured(table)
     is_clean = done["poisoner"] == CLEAN
-    clean = dict(grouped(done[is_clean], EXPLOITER))
+    clean = {values_of(shared, EXPLOITER): cells for shared, cells in grouped(done[is_clean], EXPLOITER)}
     tables = []
     for setting, members in grouped(done[~is_clean], EXPLOITER + BUDGET):
-        exploited = pd.concat([clean.get(setting[: len(EXPLOITER)]), members])
+        exploited = pd.concat([clean.get(values_of(setting, EXPLOITER)), members])
         lines = tuple((name, _best(accuracies_of(cells), tier_of)) for name, cells in grouped(exploited, ENTRY))
         tiers = tuple(sorted({tier for _, best in lines for tier in best}, key=lambda tier: (tier != NO_TIER, tier)))
-        gate = judgement_of(verdicts, values_of(_named(setting), SETTING))
+        gate = judgement_of(verdicts, values_of(setting, SETTING))
         tables.append(Table(setting, gate, tiers, lines))
     return tables
 
@@ -104,12 +104,8 @@ def _best(accuracies: pd.DataFrame, tier_of: Callable[[str], str]) -> dict[str, 
 
 def heading_of(table: Table) -> str:
     """What all rows of a table share."""
-    values = _named(table.setting)
+    values = table.setting
     return f"{block_heading(values)}, mixture {values['mixture']:g}, {values['trusted']} trusted images"
-
-
-def _named(setting: tuple[Any, ...]) -> dict[str, Any]:
-    return dict(zip(EXPLOITER + BUDGET, setting, strict=True))
 
 
 def to_columns(table: Table) -> list[TextColumn]:
@@ -141,8 +137,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
     return "\n".join(parts)
 
 
-def _name(name: tuple[Any, ...], quote: str = "") -> str:
-    values = dict(zip(ENTRY, name, strict=True))
+def _name(values: Row, quote: str = "") -> str:
     return entry_text({**values, "poisoner": f"{quote}{values['poisoner']}{quote}"})
 
 

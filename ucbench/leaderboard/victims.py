@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -16,25 +16,24 @@ from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.columns import BUDGET, ENTRY, SETTING, values_of
 from ucbench.results.gate import Gate, State, judgement_of
 from ucbench.results.statistics import Interval, t_interval
-from ucbench.results.table import check_worlds, dicts, grouped, measured
+from ucbench.results.table import Row, check_worlds, dicts, grouped, measured
 
-#: Columns that victims share, and those that identify what they are trained on.
+#: Columns that victims share.
 _SHARED = ("dataset", "labeling", "trusted")
-_RELEASE = (*ENTRY, *BUDGET)
 
 
 class Victims(NamedTuple):
     """Releases on which several victims were trained, without defense.
 
     Attributes:
-        shared: data set, labeling and number of trusted images.
+        shared: data set, labeling and number of trusted images, by name.
         releases: accuracies in percent by release and victim, in the order of the first victim, then of the next among
             the releases that it lacks.
         pairs: how far the orders of two victims agree, over the releases that both have.
         gates: the states of the gate in each victim's settings, sorted, by victim.
     """
 
-    shared: tuple[Any, ...]
+    shared: Row
     releases: Mapping[str, Mapping[str, Interval]]
     pairs: Mapping[tuple[str, str], Agreement]
     gates: Mapping[str, tuple[State, ...]]
@@ -59,9 +58,9 @@ def by_victim(table: pd.DataFrame, verdicts: Sequence[Gate] = ()) -> list[Victim
     settings = []
     for shared, cells in grouped(done, _SHARED):
         scores: dict[str, dict[str, dict[int, float]]] = {}
-        for (victim, *release), same in grouped(cells, ("victim", *_RELEASE)):
+        for release, same in grouped(cells, ("victim", *ENTRY, *BUDGET)):
             by_craft = same.groupby("unit")["test_accuracy"].mean()
-            scores.setdefault(str(victim), {})[_name(tuple(release))] = by_craft.to_dict()
+            scores.setdefault(str(release["victim"]), {})[_name(release)] = by_craft.to_dict()
         if len(scores) < 2:
             continue
         releases: dict[str, dict[str, Interval]] = {}
@@ -81,7 +80,6 @@ def _states(cells: pd.DataFrame, verdicts: Sequence[Gate]) -> tuple[State, ...]:
     return tuple(sorted({judgement_of(verdicts, setting).state for setting in settings}))
 
 
-def _name(release: tuple[Any, ...]) -> str:
-    values = dict(zip(_RELEASE, release, strict=True))
+def _name(values: Row) -> str:
     mixture = [] if values["mixture"] == 1 else [f"mixture {values['mixture']:g}"]
     return entry_text(values, str(Budget(values["norm"], values["epsilon"])), *mixture)

@@ -435,9 +435,9 @@ def ucbench_exporters() -> Iterable[ExporterSpec]:
         def __init__(self, params):
             self.params = params
 
-        def export(self, entries, title):
+        def export(self, leaderboard, title):
             lines = [f"# {_plain(title)}", _line(["block", "setting", *HEADERS])]
-            for section in sections(entries):
+            for section in sections(leaderboard):
                 common = [section.heading, section.setting]
                 lines += [_line([*common, *line.texts]) for line in section.lines]
             return "".join(f"{line}\n" for line in lines)

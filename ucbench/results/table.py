@@ -120,8 +120,11 @@ def _clean_low(table: pd.DataFrame, clean: pd.DataFrame) -> pd.Series:
     """For each row, the lower end of the accuracy of all finished clean rows of its exploiter and defense, or NaN."""
     keys = [*EXPLOITER, "defense", *SAME_WORLD]
     lows = [
-        (*key, accuracy_low(cells["test_accuracy"].tolist(), max(cells["test_images"].dropna(), default=None)))
-        for key, cells in grouped(clean, keys)
+        {
+            **shared,
+            "low": accuracy_low(cells["test_accuracy"].tolist(), max(cells["test_images"].dropna(), default=None)),
+        }
+        for shared, cells in grouped(clean, keys)
     ]
     return table[keys].merge(pd.DataFrame(lows, columns=[*keys, "low"]), on=keys, how="left")["low"]
 
@@ -267,9 +270,8 @@ def several_worlds(table: pd.DataFrame) -> str:
             one, other = map(_world, worlds[:2])
             differing = [name for name in {**one, **other} if one.get(name) != other.get(name)]
             first, second = (", ".join(f"{name} {values.get(name)}" for name in differing) for values in (one, other))
-            exploiter = dict(zip(EXPLOITER, shared, strict=True))
             return (
-                f"Records of {exploiter['dataset']} and {exploiter['victim']} cannot be averaged: some have {first},"
+                f"Records of {shared['dataset']} and {shared['victim']} cannot be averaged: some have {first},"
                 f" others {second}. Move those of one kind to another folder, or compute them again."
             )
     return ""
@@ -287,10 +289,10 @@ def _world(world: tuple[Any, ...]) -> dict[str, Any]:
     return {**dict(numerics), **dict(zip(("training images", "test images"), images, strict=True))}
 
 
-def grouped(table: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+def grouped(table: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[Row, pd.DataFrame]]:
     """The rows grouped by these columns, in order of appearance: values of the columns (None if missing), rows."""
     for values, members in table.groupby(list(names), sort=False, dropna=False):
-        yield tuple(None if pd.isna(value) else value for value in values), members
+        yield {n: None if pd.isna(value) else value for n, value in zip(names, values, strict=True)}, members
 
 
 def by_unit(table: pd.DataFrame, names: Sequence[str], keys: Sequence[str] = ()) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from ucbench.testing.datasets import check_dataset
 from ucbench.testing.defenses import check_defense
 from ucbench.testing.examination import CHECKS, RULES, Examination, examine
 from ucbench.testing.executors import check_executor
-from ucbench.testing.exporters import check_exporter, sample_entries
+from ucbench.testing.exporters import check_exporter, sample_leaderboard
 from ucbench.testing.labelings import check_labeling
 from ucbench.testing.metrics import check_metric
 from ucbench.testing.poisoners import check_poisoner
@@ -53,7 +53,7 @@ __all__ = [
     "check_victim",
     "examine",
     "make_run",
-    "sample_entries",
     "sample_images",
+    "sample_leaderboard",
     "small_cells",
 ]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from typing import Any
 
-from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.entries import Block, Entry, Leaderboard
 from ucbench.leaderboard.formats import Exporter
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import ExporterSpec
@@ -21,8 +20,8 @@ NASTY = 'net_18:a&b<c>"d|e%f#g~h^i\\j{k},l'
 TITLE = f"trial v1: {NASTY}"
 
 
-def sample_entries() -> list[Entry]:
-    """Entries of two blocks: ranked and unranked, with a missing defense, without intervals, oddly named.
+def sample_leaderboard() -> Leaderboard:
+    """Two blocks: ranked and unranked, with a missing defense, without intervals, oddly named.
 
     All accuracies of an entry are equal, so that a format may show any of them.
     """
@@ -30,30 +29,31 @@ def sample_entries() -> list[Entry]:
     several = Nested(complete, (3, 3), 1.5, 0.75)
     second, third = (Nested(Interval(mean, math.nan, 1), (1, 1), math.nan, math.nan) for mean in (43.5, 72.5))
     passed = Judgement("passed", "Gate: passed.")
-    block = ("digits", "original", NASTY, "linf", 8.0, 1.0, 0, "none")
-    unbounded = ("digits", "original", NASTY, "unbounded", None, 0.5, 20, "full")
-    plain = ("standard", "none", "none")
-    return [
+    linf = {"norm": "linf", "epsilon": 8.0, "mixture": 1.0, "trusted": 0, "label_access": "none"}
+    unbounded = {"norm": "unbounded", "epsilon": None, "mixture": 0.5, "trusted": 20, "label_access": "full"}
+    exploiter = {"dataset": "digits", "labeling": "original", "victim": NASTY}
+    plain = {"preset": "standard", "surrogate": "none", "craft_labels": "none"}
+    quick = {"preset": "quick", "surrogate": NASTY, "craft_labels": "original"}
+    alder, birch, cedar = (
         Entry(
-            block, ("alder", *plain), "1-2", 4, several, 61.5, complete, 0.6, "jpeg", gone, 90.0, (), passed,
-            guess=61.5, purity=61.5, ranked=("none", "jpeg"),
+            {"poisoner": "alder", **plain}, "1-2", 4, several, 61.5, complete, 0.6, "jpeg", gone, 90.0, (), 61.5, 61.5
         ),
-        Entry(
-            block, ("birch", "quick", NASTY, "original"), "", 1, second, 43.5, None, math.nan, "", None, None,
-            ("jpeg",), passed,
-        ),
-        Entry(
-            unbounded, ("cedar", *plain), "", 1, third, 72.5, third.interval, math.nan, "none", None, None, (),
-            NOT_JUDGED,
-        ),
-    ]  # fmt: skip
+        Entry({"poisoner": "birch", **quick}, "", 1, second, 43.5, None, math.nan, "", None, None, ("jpeg",)),
+        Entry({"poisoner": "cedar", **plain}, "", 1, third, 72.5, third.interval, math.nan, "none", None, None, ()),
+    )
+    return Leaderboard(
+        (
+            Block({**exploiter, **linf}, (alder, birch), passed, ("none", "jpeg")),
+            Block({**exploiter, **unbounded}, (cedar,), NOT_JUDGED),
+        )
+    )
 
 
 TEXT = Rule("text", "export() must return text", "Return one str, even for a leaderboard without entries.")
 REPEATABLE = Rule(
     "repeatable",
-    "equal entries must give equal texts",
-    "Leave out dates, and everything else that does not follow from entries and title.",
+    "equal leaderboards must give equal texts",
+    "Leave out dates, and everything else that does not follow from leaderboard and title.",
 )
 COMPLETE = Rule(
     "complete",
@@ -64,23 +64,24 @@ RULES = (RUNS, GENERATORS, TEXT, REPEATABLE, COMPLETE)
 
 
 def check_exporter(exporter: Component[Any] | Exporter, *, spec: ExporterSpec | None = None) -> None:
-    """Check an exporter: the same text for the same entries, with every entry in it, whatever its name.
+    """Check an exporter: the same text for the same leaderboard, with every entry in it, whatever its name.
 
     Raises:
         ContractError: if a rule is broken.
     """
     subject = subject_of(exporter, spec, ExporterSpec)
     with subject.isolated():
-        entries = sample_entries()
-        first, again = _text(subject, entries, 0), _text(subject, entries, 1)
+        leaderboard = sample_leaderboard()
+        first, again = _text(subject, leaderboard, 0), _text(subject, leaderboard, 1)
         with subject.isolated():
             subject.require(first == again, REPEATABLE, "Two calls returned different texts")
         with subject.isolated():
-            for entry in entries:
-                subject.require(entry.name[0] in first, COMPLETE, f"It lacks the poisoner {entry.name[0]!r}")
+            for entry in (entry for block in leaderboard.blocks for entry in block.entries):
+                name = entry.values["poisoner"]
+                subject.require(name in first, COMPLETE, f"It lacks the poisoner {name!r}")
                 shown = _shows(first, entry.undefended.interval.mean)
-                subject.require(shown, COMPLETE, f"It has no accuracy of {entry.name[0]!r}")
-        _text(subject, [], 0)
+                subject.require(shown, COMPLETE, f"It has no accuracy of {name!r}")
+        _text(subject, Leaderboard(()), 0)
 
 
 def _shows(text: str, accuracy: float) -> bool:
@@ -89,8 +90,8 @@ def _shows(text: str, accuracy: float) -> bool:
     return re.search(rf"(?<!\d)({whole}|{whole + 1})", text) is not None
 
 
-def _text(subject: Subject[ExporterSpec], entries: Sequence[Entry], state: int) -> str:
+def _text(subject: Subject[ExporterSpec], leaderboard: Leaderboard, state: int) -> str:
     with subject.calling("export()", state=state):
-        text = subject.build().export(entries, TITLE)
+        text = subject.build().export(leaderboard, TITLE)
     subject.require(isinstance(text, str), TEXT, f"Got {type(text).__qualname__}")
     return str(text)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from html import escape
 
-from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.entries import Leaderboard
 from ucbench.leaderboard.layout import Line, Section, sections
 from ucbench.leaderboard.legend import legend
 from ucbench.plugins.params import Params
@@ -21,11 +20,11 @@ class Html:
     def __init__(self, params: Params) -> None:
         self.params = params
 
-    def export(self, entries: Sequence[Entry], title: str) -> str:
-        texts = (_CODE.sub(r"<code>\1</code>", escape(item)) for item in legend(entries))
+    def export(self, leaderboard: Leaderboard, title: str) -> str:
+        texts = (_CODE.sub(r"<code>\1</code>", escape(item)) for item in legend(leaderboard))
         items = "".join(f"<li>{text}</li>" for text in texts)
         parts = ["<section>", f"<h2>{escape(title)}</h2>"]
-        for section in sections(entries):
+        for section in sections(leaderboard):
             parts += _table(section)
         return "\n".join([*parts, f"<ul>{items}</ul>" if items else "", "</section>"]) + "\n"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.entries import Leaderboard
 from ucbench.leaderboard.layout import HEADERS, Section, sections
 from ucbench.leaderboard.legend import legend
 from ucbench.plugins.params import Params
@@ -39,10 +39,10 @@ class Latex:
     def __init__(self, params: Params) -> None:
         self.params = params
 
-    def export(self, entries: Sequence[Entry], title: str) -> str:
+    def export(self, leaderboard: Leaderboard, title: str) -> str:
         parts = [r"% Needs \usepackage{booktabs}, and \usepackage[T1]{fontenc} for quotation marks."]
-        parts += [f"% {line}" for line in (_one_line(title), *legend(entries))]
-        parts += [_table(section, title) for section in sections(entries)]
+        parts += [f"% {line}" for line in (_one_line(title), *legend(leaderboard))]
+        parts += [_table(section, title) for section in sections(leaderboard)]
         return "\n".join(parts) + "\n"
 
 

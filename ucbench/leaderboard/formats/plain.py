@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.entries import Leaderboard
 from ucbench.leaderboard.tables import to_leaderboard_csv, to_markdown
 from ucbench.plugins.params import Params
 
@@ -15,8 +13,8 @@ class Markdown:
     def __init__(self, params: Params) -> None:
         self.params = params
 
-    def export(self, entries: Sequence[Entry], title: str) -> str:
-        return to_markdown(entries, title)
+    def export(self, leaderboard: Leaderboard, title: str) -> str:
+        return to_markdown(leaderboard, title)
 
 
 class Csv:
@@ -25,5 +23,5 @@ class Csv:
     def __init__(self, params: Params) -> None:
         self.params = params
 
-    def export(self, entries: Sequence[Entry], title: str) -> str:
-        return to_leaderboard_csv(entries)
+    def export(self, leaderboard: Leaderboard, title: str) -> str:
+        return to_leaderboard_csv(leaderboard.blocks)

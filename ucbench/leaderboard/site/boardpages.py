@@ -54,7 +54,7 @@ def _files(board: Board, sheets: Mapping[str, SheetFile], templates: Templates) 
         "results.csv": lambda: to_csv(board.table).encode(),
     }
     if board.ranked is not None:
-        contents["leaderboard.csv"] = lambda: to_leaderboard_csv(board.entries).encode()
+        contents["leaderboard.csv"] = lambda: to_leaderboard_csv(board.blocks).encode()
     for row in board.rows:
         contents[cell_page(row["cell"])] = functools.partial(pages.cell, row)
         contents[f"records/{row['cell']}.json"] = functools.partial(_record, board.records[row["cell"]])
@@ -172,7 +172,6 @@ def _record(record: Record) -> bytes:
 
 def _competitors_first(board: Board) -> Iterable[Record]:
     """The records in the order in which their image sheets stand for the board."""
-    blocks = board.lead.blocks if board.lead else ()
-    lead = [block.undefended[e.name] for block in blocks for e in block.competing]
+    lead = [board.lead.undefended[entry] for entry in board.lead.competing] if board.lead else []
     groups = [*lead, *(g for g in board.groups if not g.kind), *board.groups]
     return (board.records[row["cell"]] for group in groups for row in group.members)

@@ -71,7 +71,7 @@ def forest(setting: Setting, root: str) -> Forest | None:
 def _forest_row(row: Row, setting: Setting, lines: Sequence[float], root: str) -> ForestRow:
     entry, undefended = row.entry, row.accuracy.interval
     assert entry is not None  # a site has the entries of its board
-    group = setting.undefended[entry.block, entry.name]
+    group = setting.undefended[entry]
     drawn = [value_of(undefended, row.mark, f"{row.name}, no defense")]
     if row.worst:
         text = f"{row.name}, worst case ({entry.defense})"
@@ -178,7 +178,7 @@ def protectors(setting: Setting) -> list[Candidate]:
         Candidate(group.base, group.label, entry.effect, group.summary.means["craft_seconds"].mean)
         for block in setting.blocks
         for entry in block.entries
-        if (group := block.undefended.get(entry.name)) and not group.kind and entry.effect
+        if (group := setting.undefended.get(entry)) and not group.kind and entry.effect
     ]
 
 

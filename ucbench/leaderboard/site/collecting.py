@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ucbench.data.budget import Budget
-from ucbench.leaderboard.entries import Entry, entries
+from ucbench.leaderboard.entries import Block, blocks
 from ucbench.leaderboard.finding import finding
 from ucbench.leaderboard.forest import forest, settings
 from ucbench.leaderboard.gates import RULES, gates_of
 from ucbench.leaderboard.ranking import with_none
-from ucbench.leaderboard.site.data import ORACLE, REFERENCE, Block, Board, Group, Setting
+from ucbench.leaderboard.site.data import ORACLE, REFERENCE, Board, Group, Setting
 from ucbench.leaderboard.site.places import without_places
 from ucbench.leaderboard.site.table import AXES
 from ucbench.matrix.names import distinguished, poisoner_text
@@ -53,11 +53,11 @@ def collect(
     verdicts = gates_of(table, rules, folder)
     groups = _groups(table, lines, verdicts)
     defenses = None if ranked is None else with_none(ranked, measured(table)["defense"])
-    board = entries(table, defenses or (), verdicts)
+    board = blocks(table, defenses or (), verdicts)
     return Board(
         title,
         defenses,
-        tuple(board),
+        board,
         by_cell,
         table,
         tuple(lines),
@@ -123,9 +123,13 @@ def _labels(rows: Sequence[Row]) -> list[str]:
 
 
 def _settings(
-    table: pd.DataFrame, board: Sequence[Entry], groups: Sequence[Group], verdicts: Sequence[Gate]
+    table: pd.DataFrame, board: Sequence[Block], groups: Sequence[Group], verdicts: Sequence[Gate]
 ) -> Iterable[Setting]:
-    blocks = _blocks(board, groups)
+    of_setting: dict[tuple[Any, ...], list[Block]] = defaultdict(list)
+    for block in board:
+        of_setting[block.setting].append(block)
+    undefended = [group for group in groups if group.axes["defense"] == NO_DEFENSE and group.summary.done]
+    by_name = {values_of(group.summary.shared, (*BLOCK, *ENTRY)): group for group in undefended}
     drawn = {values_of(setting, SETTING): setting for setting in settings(table)}
     clean = [group for group in groups if group.is_clean]
     by_setting: dict[tuple[Any, ...], list[Group]] = defaultdict(list)
@@ -137,8 +141,14 @@ def _settings(
         axes = {name: text for name, text in axes_text(shared).items() if name in (*SETTING, "budget")}
         yield Setting(
             axes,
-            _informative(blocks.get(values, ())),
-            (*(group for group in clean if _same(group, shared, EXPLOITER)), *members),
+            _informative(of_setting[values]),
+            {
+                entry: found
+                for block in of_setting[values]
+                for entry in block.entries
+                if (found := by_name.get(values_of({**block.values, **entry.values}, (*BLOCK, *ENTRY))))
+            },
+            (*(g for g in clean if values_of(g.summary.shared, EXPLOITER) == values_of(shared, EXPLOITER)), *members),
             tuple(gate for gate in verdicts if values_of(gate.shared, SETTING) == values),
             judgement_of(verdicts, values),
             values,
@@ -155,33 +165,5 @@ def _most_compared_first(setting: tuple[tuple[Any, ...], list[Group]]) -> tuple[
 
 def _informative(blocks: Sequence[Block]) -> tuple[Block, ...]:
     """The blocks without those that only repeat sham rows, which others show as references."""
-    informative = tuple(block for block in blocks if any(entry.name[0] != SHAM for entry in block.entries))
+    informative = tuple(block for block in blocks if any(entry.values["poisoner"] != SHAM for entry in block.entries))
     return informative or tuple(blocks)
-
-
-def _blocks(entries: Sequence[Entry], groups: Sequence[Group]) -> dict[tuple[Any, ...], list[Block]]:
-    """Blocks by the values of their setting."""
-    by_block: dict[tuple[Any, ...], list[Entry]] = defaultdict(list)
-    for entry in entries:
-        by_block[entry.block].append(entry)
-    undefended = [group for group in groups if group.axes["defense"] == NO_DEFENSE and group.summary.done]
-    by_name = {values_of(group.summary.shared, (*BLOCK, *ENTRY)): group for group in undefended}
-    blocks: dict[tuple[Any, ...], list[Block]] = defaultdict(list)
-    for block, members in by_block.items():
-        shared = dict(zip(BLOCK, block, strict=True))
-        references = tuple(
-            group
-            for group in undefended
-            if (group.is_clean and _same(group, shared, EXPLOITER))
-            # The label access of sham is none, so it has no entry among poisoners with labels.
-            or (group.axes["poisoner"] == SHAM and _same(group, shared, SETTING) and not _same(group, shared, BLOCK))
-        )
-        group_of = {entry.name: group for entry in members if (group := by_name.get((*block, *entry.name)))}
-        blocks[values_of(shared, SETTING)].append(
-            Block(str(shared["label_access"]), tuple(members), references, group_of)
-        )
-    return blocks
-
-
-def _same(group: Group, values: Mapping[str, Any], names: Iterable[str]) -> bool:
-    return all(group.summary.shared[name] == values[name] for name in names)

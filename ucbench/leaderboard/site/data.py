@@ -12,14 +12,14 @@ from urllib.parse import urlencode
 
 import pandas as pd
 
-from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.entries import Block, Entry
 from ucbench.leaderboard.finding import Finding
 from ucbench.leaderboard.forest import Forest
 from ucbench.leaderboard.layout import inapplicable_text
 from ucbench.leaderboard.site.addresses import cells_page
-from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
+from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
 from ucbench.plugins.grammar import base_name
-from ucbench.results.columns import BLOCK, EFFECTS, ENTRY, values_of
+from ucbench.results.columns import EFFECTS
 from ucbench.results.gate import Gate, Judgement
 from ucbench.results.records import Record
 from ucbench.results.statistics import Interval, t_interval
@@ -87,35 +87,14 @@ class Group:
         return {unit: sum(values) / len(values) for unit, values in sorted(units.items())}
 
 
-@dataclass(frozen=True)
-class Block:
-    """The comparable poisoners of one setting, and their references.
-
-    Attributes:
-        access: their label access.
-        entries: the best protected first.
-        references: undefended clean and sham groups that have no entry here.
-        undefended: the undefended group of each entry, by the entry's name.
-    """
-
-    access: str
-    entries: tuple[Entry, ...]
-    references: tuple[Group, ...]
-    undefended: Mapping[tuple[Any, ...], Group]
-
-    @property
-    def competing(self) -> tuple[Entry, ...]:
-        """Those that are neither references nor oracles and lack no ranked defense."""
-        groups = self.undefended
-        return tuple(e for e in self.entries if e.worst and e.name in groups and not groups[e.name].kind)
-
-
 @dataclass(frozen=True, eq=False)
 class Setting:
     """One setting: its blocks, its groups (with the clean ones) and its gates.
 
     Attributes:
         axes: its values in words.
+        blocks: those that do not only repeat sham rows, which others show as references.
+        undefended: the undefended group of each entry that has one, also in other blocks of the setting.
         judgement: of its gates.
         values: those of :data:`ucbench.results.columns.SETTING`.
         forest: the rows of its forest plot; None where no poisoner is done without defense.
@@ -123,6 +102,7 @@ class Setting:
 
     axes: Mapping[str, str]
     blocks: tuple[Block, ...]
+    undefended: Mapping[Entry, Group]
     groups: tuple[Group, ...]
     gates: tuple[Gate, ...]
     judgement: Judgement
@@ -145,13 +125,23 @@ class Setting:
     @property
     def inapplicable(self) -> str:
         """The sentence on ranked defenses that its victim cannot use; empty without any."""
-        return inapplicable_text(self.blocks[0].entries).strip() if self.blocks else ""
+        return inapplicable_text(self.blocks[0]).strip() if self.blocks else ""
 
-    @functools.cached_property
-    def undefended(self) -> dict[tuple[tuple[Any, ...], tuple[Any, ...]], Group]:
-        """The undefended group of each entry, by the entry's block and name."""
-        groups = [group for group in self.groups if group.axes["defense"] == NO_DEFENSE and group.summary.done]
-        return {(values_of(g.summary.shared, BLOCK), values_of(g.summary.shared, ENTRY)): g for g in groups}
+    @property
+    def competing(self) -> tuple[Entry, ...]:
+        """Entries that are neither references nor oracles and lack no ranked defense."""
+        found = [(entry, self.undefended.get(entry)) for block in self.blocks for entry in block.entries]
+        return tuple(entry for entry, group in found if entry.worst and group and not group.kind)
+
+    def references(self, block: Block) -> list[Group]:
+        """The undefended clean and sham groups that have no entry in the block."""
+        shown = {self.undefended.get(entry) for entry in block.entries}
+        return [
+            g
+            for g in self.groups
+            if g.axes["poisoner"] in (CLEAN, SHAM) and g.axes["defense"] == NO_DEFENSE and g.summary.done
+            if g not in shown
+        ]
 
     def clean(self, defense: str = NO_DEFENSE) -> float:
         """Mean accuracy in percent on clean images under a defense; NaN if it was not run."""
@@ -175,7 +165,7 @@ class Board:
 
     Attributes:
         ranked: the suite's ranked defenses; None for no ranking.
-        entries: those of all blocks, in order.
+        blocks: those of all settings, in order.
         records: records by cell, without places of the machine that made them.
         table: rows of :func:`ucbench.results.table.rows`; ``rows`` holds them as dicts.
         groups: the groups of all settings, in the order of the results.
@@ -186,7 +176,7 @@ class Board:
 
     title: str
     ranked: tuple[str, ...] | None
-    entries: tuple[Entry, ...]
+    blocks: tuple[Block, ...]
     records: Mapping[str, Record]
     table: pd.DataFrame
     rows: tuple[Row, ...]

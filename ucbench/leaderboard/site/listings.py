@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ucbench.leaderboard.entries import Entry
+from ucbench.leaderboard.entries import Block, Entry
 from ucbench.leaderboard.layout import not_run
 from ucbench.leaderboard.site.addresses import cell_page, cells_page
 from ucbench.leaderboard.site.charts import fill
-from ucbench.leaderboard.site.data import FAILED, ORACLE, REFERENCE, Block, Board, Group, Setting
+from ucbench.leaderboard.site.data import FAILED, ORACLE, REFERENCE, Board, Group, Setting
 from ucbench.leaderboard.site.table import AXES, AXIS, Cell, Column, Row, Table, compact, fixed, number, single
 from ucbench.matrix.names import poisoner_text
 from ucbench.plugins.builtin import NO_DEFENSE
-from ucbench.results.columns import AVERAGED, BOARD, ENTRY, column
+from ucbench.results.columns import AVERAGED, BOARD, ENTRY, column, values_of
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval, Nested
 
 #: Columns of the list of cells, a selection since space is limited.
@@ -36,14 +36,14 @@ def board_table(board: Board, name: str) -> Table:
         # One poisoner may be a reference with several surrogates or craft labels.
         references: dict[tuple[str, ...], tuple[dict[str, Cell], str]] = {}
         for block in setting.blocks:
-            for entry in _ordered(block, board.ranked):
+            for entry in _ordered(block, setting, board.ranked):
                 cells, kind = _entry_row(entry, setting, block)
                 if kind:
                     # They stand beside poisoners of any label access.
                     references[_known_as(cells)] = ({**cells, "label_access": Cell("")}, kind)
                 else:
                     lines.append((cells, kind))
-            for group in block.references:
+            for group in setting.references(block):
                 row = _reference_row(group, setting)
                 references.setdefault(_known_as(row[0]), row)
         lines += references.values()
@@ -54,14 +54,15 @@ def board_table(board: Board, name: str) -> Table:
     return compact(Table(name, "All poisoners", tuple(_BOARD[key] for key in keys), rows))
 
 
-def _ordered(block: Block, ranked: Sequence[str] | None) -> list[Entry]:
+def _ordered(block: Block, setting: Setting, ranked: Sequence[str] | None) -> list[Entry]:
     """The entries by rank; without ranking, by accuracy without defense, with references last."""
     if ranked is not None:
         return list(block.entries)
 
     def place(entry: Entry) -> tuple[Any, ...]:
-        group, mean = block.undefended.get(entry.name), entry.undefended.interval.mean
-        return (bool(group and group.kind), math.isnan(mean), 0.0 if math.isnan(mean) else mean, str(entry.name))
+        group, mean = setting.undefended.get(entry), entry.undefended.interval.mean
+        name = str(values_of(entry.values, ENTRY))
+        return (bool(group and group.kind), math.isnan(mean), 0.0 if math.isnan(mean) else mean, name)
 
     return sorted(block.entries, key=place)
 
@@ -110,13 +111,13 @@ def _board_columns(ranked: Sequence[str] | None) -> list[str]:
 
 
 def _entry_row(entry: Entry, setting: Setting, block: Block) -> tuple[dict[str, Cell], str]:
-    values = entry.named
-    group = block.undefended.get(entry.name)
+    values, access = entry.values, str(block.values["label_access"])
+    group = setting.undefended.get(entry)
     kind = group.kind if group else ""
     knowledge = {key: str(values[key]) for key in _KNOWLEDGE}
-    axes = {**setting.axes, "label_access": block.access, "poisoner": poisoner_text(values), **knowledge}
+    axes = {**setting.axes, "label_access": access, "poisoner": poisoner_text(values), **knowledge}
     return {
-        **_where(setting, block.access),
+        **_where(setting, access),
         "rank": _place(entry.rank, kind),
         "poisoner": _name(axes),
         **{key: Cell(text) for key, text in knowledge.items()},
