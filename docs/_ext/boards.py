@@ -27,16 +27,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from _ext.markdown import code, replace_markers, table
 from _ext.paths import LEADERBOARDS, ROOT
-from ucbench.leaderboard.gates import gates_of
+from ucbench.leaderboard.board import Judged, judged_in
+from ucbench.leaderboard.gates import RULES
 from ucbench.leaderboard.victims import by_victim
 from ucbench.matrix.from_record import poisoner_of
-from ucbench.matrix.suite import load_suite
+from ucbench.matrix.suite import suite_in
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
 from ucbench.results.columns import SETTING
-from ucbench.results.gate import Gate
-from ucbench.results.records import read_records
 from ucbench.results.summary import Summary, summarise
-from ucbench.results.table import Row, rows
+from ucbench.results.table import Row
 
 #: Before the model in craft labels.
 _MODEL = re.compile("[:,]model=")
@@ -49,14 +48,15 @@ KEPT = re.compile(rf"({BOARD.pattern}\n).*?(<!-- end of board -->)", re.DOTALL)
 
 
 @functools.cache
-def _rows(board: str) -> Any:
-    return rows(read_records(LEADERBOARDS / board))
+def _judged(board: str) -> Judged:
+    suite = suite_in(LEADERBOARDS / board)
+    return judged_in(LEADERBOARDS / board, suite.file.gate if suite else RULES)
 
 
 @functools.cache
 def summaries(board: str) -> list[Summary]:
     """The groups of a board's rows, in the order of its records."""
-    return summarise(_rows(board))
+    return summarise(_judged(board).table)
 
 
 def name(summary: Summary) -> str:
@@ -191,7 +191,7 @@ def across(axis: str, board: str) -> str:
         line = means.setdefault(labelled(summary, board, several=several), {})
         _put(line, str(summary.shared[axis]), _in_one_line(summary), board)
     if axis in SETTING:
-        for gate in _gates(board):
+        for gate in _judged(board).gates:
             several = _has_several_radii(gate.shared, axis, board)
             line = means.setdefault(f"gate{_budget(gate.shared, several=several)}", {})
             _put(line, str(gate.shared[axis]), gate.state, board)
@@ -237,19 +237,13 @@ def _has_several_radii(shared: Row, axis: str, board: str) -> bool:
     return len(radii) > 1
 
 
-@functools.cache
-def _gates(board: str) -> list[Gate]:
-    folder = LEADERBOARDS / board
-    return gates_of(_rows(board), load_suite(folder / "suite.toml").file.gate, folder)
-
-
 def orders(victim: str, board: str) -> str:
     """How far the other victims of a board put its releases in the order that ``victim`` does.
 
     Raises:
         KeyError: if the board does not have the victim, or no other one.
     """
-    (found,) = by_victim(_rows(board), _gates(board))
+    (found,) = by_victim(_judged(board).table, _judged(board).gates)
     pairs = {
         one if other == victim else other: agreed
         for (one, other), agreed in found.pairs.items()

@@ -25,20 +25,19 @@ from _ext.markdown import code, replace_markers, table
 from _ext.measured import superseded
 from _ext.paths import DOCS, LEADERBOARDS, RESULTS, ROOT, write_pages
 from _ext.published import relinked
-from ucbench.leaderboard.earlier import stated_versions
-from ucbench.leaderboard.entries import Block, Leaderboard, blocks
+from ucbench.leaderboard.board import judged
+from ucbench.leaderboard.entries import Block, Leaderboard
 from ucbench.leaderboard.finding import finding
-from ucbench.leaderboard.gates import RULES, gates_of
+from ucbench.leaderboard.gates import RULES
 from ucbench.leaderboard.layout import block_heading, sections
 from ucbench.matrix.names import poisoner_text
-from ucbench.matrix.suite import Suite, load_suite
+from ucbench.matrix.suite import SUITE_FILE, Suite, suite_in
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
 from ucbench.plugins.grammar import base_name
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER
 from ucbench.results.gate import Gate, State
-from ucbench.results.records import current, records_in
+from ucbench.results.records import records_in
 from ucbench.results.summary import Summary, summarise
-from ucbench.results.table import rows
 
 MARKER = "<!-- results -->"
 FOLDER_README = LEADERBOARDS / "README.md"
@@ -84,9 +83,8 @@ def boards() -> tuple[Board, ...]:
     found = []
     for folder in sorted(path for path in LEADERBOARDS.glob("*/v*") if path.is_dir()):
         parts = tuple(path.parent for path in sorted(folder.rglob("records")))
-        suite = folder / "suite.toml"
         if parts:
-            found.append(Board(folder, load_suite(suite) if suite.exists() else None, parts))
+            found.append(Board(folder, suite_in(folder), parts))
     return tuple(found)
 
 
@@ -94,10 +92,8 @@ def boards() -> tuple[Board, ...]:
 def part(board: Board, folder: Path) -> Part:
     """The tables of the records in ``folder``, a part of ``board``."""
     rules, defenses = (board.suite.file.gate, board.suite.file.ranking.defenses) if board.suite else (RULES, ())
-    records = current(records_in(folder))
-    found = rows(records)
-    gates = gates_of(found, rules, board.folder)
-    return Part(summarise(found), Leaderboard(blocks(found, defenses, gates), stated_versions(records)), gates)
+    found = judged(records_in(folder), rules, board.folder)
+    return Part(summarise(found.table), found.leaderboard(defenses), found.gates)
 
 
 def pages() -> dict[str, str]:
@@ -202,8 +198,8 @@ def _again(board: Board) -> str:
         [
             "## Run it again",
             f"The records are in `{folder}`. From the root of a clone:",
-            f"```sh\nucbench run --suite {folder}/suite.toml --out results\n"
-            f"ucbench leaderboard check {folder}/suite.toml {folder}\n```",
+            f"```sh\nucbench run --suite {folder}/{SUITE_FILE} --out results\n"
+            f"ucbench leaderboard check {folder}/{SUITE_FILE} {folder}\n```",
             _folded("The suite", f"```toml\n{board.suite.path.read_text(encoding='utf-8').strip()}\n```"),
         ]
     )

@@ -14,12 +14,13 @@ import pytest
 
 import ucbench
 from ucbench.errors import ContractError, DataError
+from ucbench.leaderboard.board import judged_in
 from ucbench.leaderboard.entries import Leaderboard
 from ucbench.leaderboard.formats.html import Html
 from ucbench.leaderboard.formats.latex import Latex, escape
 from ucbench.leaderboard.formats.plain import Csv, Markdown
 from ucbench.leaderboard.layout import HEADERS, sections
-from ucbench.leaderboard.tables import files, leaderboard_in, to_leaderboard_csv
+from ucbench.leaderboard.tables import files, to_leaderboard_csv
 from ucbench.plugins.manager import load_module
 from ucbench.plugins.params import Params
 from ucbench.plugins.registry import Registry
@@ -123,7 +124,7 @@ def records() -> list[dict]:
 
 
 def test_markdown_and_csv_equal_the_files_of_the_folder(tmp_path, records):
-    found = leaderboard_in(boards.folder(tmp_path, records), ["none", "jpeg"])
+    found = judged_in(boards.folder(tmp_path, records)).leaderboard(["none", "jpeg"])
     built = files(records, ["none", "jpeg"], "t v1")
     # A table alone has no figure beside it.
     left_out = r"!\[[^]]+\]\(accuracy\.svg\)\n\nThe figure shows .+? Low is good protection\. "
@@ -135,7 +136,7 @@ def test_markdown_and_csv_equal_the_files_of_the_folder(tmp_path, records):
 
 def test_versions_of_components_stand_in_every_format_but_csv(tmp_path, records):
     records[0]["components"]["victim"]["version"] = 7
-    found = leaderboard_in(boards.folder(tmp_path, records), ["none", "jpeg"])
+    found = judged_in(boards.folder(tmp_path, records)).leaderboard(["none", "jpeg"])
     (victim,) = {record["components"]["victim"]["name"] for record in records}
     assert f"- Versions: victim `{victim}` 1 and 7." in Markdown(Params()).export(found, "t v1")
     assert f"% Versions: victim `{victim}` 1 and 7." in Latex(Params()).export(found, "t v1")
@@ -144,7 +145,7 @@ def test_versions_of_components_stand_in_every_format_but_csv(tmp_path, records)
 
 def test_export_raises_on_a_folder_without_records(tmp_path):
     with pytest.raises(DataError, match="There are no records in"):
-        leaderboard_in(tmp_path, ["none"])
+        judged_in(tmp_path)
 
 
 class Names:

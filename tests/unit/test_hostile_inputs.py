@@ -22,6 +22,7 @@ from trials import NIGHTLY, Trials
 
 from ucbench.cli.app import main
 from ucbench.crafting.release import Release
+from ucbench.leaderboard.board import judged_in
 from ucbench.leaderboard.check import audit
 from ucbench.leaderboard.compare import compare_boards, read_board
 from ucbench.leaderboard.formats.html import Html
@@ -29,7 +30,7 @@ from ucbench.leaderboard.formats.latex import Latex
 from ucbench.leaderboard.merge import merge
 from ucbench.leaderboard.site import BoardRules, build_site
 from ucbench.leaderboard.submission import FINGERPRINTS, SUMS, pack, verify, write
-from ucbench.leaderboard.tables import build, differences, leaderboard_in
+from ucbench.leaderboard.tables import build, differences
 from ucbench.leaderboard.tiers import by_tier, to_markdown
 from ucbench.matrix import requests
 from ucbench.matrix.from_record import cell_of
@@ -85,7 +86,8 @@ class Readers:
         yield lambda: self.build(board)
         yield lambda: merge(self.home / "merged", [board], self.cells)
         yield lambda: [
-            e.export(leaderboard_in(board, self.defenses, self.rules), "x") for e in (Latex(Params()), Html(Params()))
+            e.export(judged_in(board, self.rules).leaderboard(self.defenses), "x")
+            for e in (Latex(Params()), Html(Params()))
         ]
         yield lambda: compare_boards(read_board(board, self.defenses), read_board(board, self.defenses))
         yield lambda: to_markdown(by_tier(rows(records_in(board)), lambda defense: "T0", ()))

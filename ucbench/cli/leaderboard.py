@@ -37,8 +37,6 @@ COMMANDS = {
     "victims": "leaderboard_victims",
 }
 MAKE, SHOW = "Records and tables", "Show and publish"
-#: A leaderboard's copy of its suite.
-SUITE_FILE = "suite.toml"
 
 
 app = typer.Typer(
@@ -60,12 +58,12 @@ def suite_of(folder: Path, name: str | None) -> Suite | None:
     """
     from ucbench.errors import UcbenchError
     from ucbench.matrix import requests
-    from ucbench.matrix.suite import load_suite
+    from ucbench.matrix.suite import load_suite, suite_in
 
     if name is not None:
         return requests.suite(name)
-    if (folder / SUITE_FILE).exists():
-        return load_suite(folder / SUITE_FILE)
+    if (copy := suite_in(folder)) is not None:
+        return copy
     heading = _heading(folder / "README.md")
     for path in requests.suites()[0].values():
         try:
@@ -83,12 +81,12 @@ def judged_rows(folder: Path) -> tuple[pd.DataFrame, list[Gate], Suite | None]:
     Raises:
         DataError: if there are no records, or one cannot be read.
     """
-    from ucbench.leaderboard.gates import RULES, gates_of
-    from ucbench.results.records import records_in
-    from ucbench.results.table import rows
+    from ucbench.leaderboard.board import judged_in
+    from ucbench.leaderboard.gates import RULES
 
-    table, suite = rows(records_in(folder)), suite_of(folder, None)
-    return table, gates_of(table, suite.file.gate if suite else RULES, folder), suite
+    suite = suite_of(folder, None)
+    _, table, gates = judged_in(folder, suite.file.gate if suite else RULES)
+    return table, gates, suite
 
 
 def _heading(path: Path) -> str:
@@ -117,6 +115,7 @@ def build_command(
     from ucbench.leaderboard.merge import merge
     from ucbench.leaderboard.tables import build
     from ucbench.matrix import requests
+    from ucbench.matrix.suite import SUITE_FILE
     from ucbench.session import open_session
     from ucbench.store.files import atomic_write_bytes
     from ucbench.store.untrusted import read_regular
@@ -152,7 +151,7 @@ def export_command(
     The table follows from the records, as in `ucbench leaderboard build`.
     """
     from ucbench.errors import UsageError
-    from ucbench.leaderboard.tables import leaderboard_in
+    from ucbench.leaderboard.board import judged_in
     from ucbench.session import open_session
     from ucbench.store.files import atomic_write_text
 
@@ -160,7 +159,8 @@ def export_command(
     named = suite_of(folder, suite)
     if named is None:
         raise UsageError(f"{folder} does not say which suite it is of. Name it with --suite.")
-    text = component.build().export(leaderboard_in(folder, named.file.ranking.defenses, named.file.gate), named.title)
+    leaderboard = judged_in(folder, named.file.gate).leaderboard(named.file.ranking.defenses)
+    text = component.build().export(leaderboard, named.title)
     if out is None:
         typer.echo(text, nl=False)
     else:

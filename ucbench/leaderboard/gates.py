@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ucbench.matrix.suite import GateRules, load_suite
+from ucbench.matrix.suite import GateRules, suite_in
 from ucbench.results.columns import SETTING, values_of
 from ucbench.results.gate import Gate, gates
 from ucbench.results.records import records_in
@@ -35,9 +35,8 @@ def gates_of(table: pd.DataFrame, rules: GateRules, folder: Path | None) -> list
     cited = _cited(folder, rules.of) if folder and rules.of else None
     if cited is None:
         return of_table
-    copy = cited / "suite.toml"
-    converged = load_suite(copy).file.gate.converged if copy.exists() else None
-    theirs = gates(rows(records_in(cited)), converged)
+    suite = suite_in(cited)
+    theirs = gates(rows(records_in(cited)), suite.file.gate.converged if suite else None)
     same = (*SETTING, *SAME_WORLD)
     here = {values_of(row, same) for row in dicts(table)}
     judged = {values_of(gate.shared, SETTING) for gate in of_table}

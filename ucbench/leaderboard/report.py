@@ -16,11 +16,12 @@ import pandas as pd
 import ucbench
 from ucbench.data.budget import Budget
 from ucbench.errors import visible
+from ucbench.leaderboard.board import judged_in
 from ucbench.leaderboard.check import environments
-from ucbench.leaderboard.entries import Leaderboard, blocks
+from ucbench.leaderboard.entries import Leaderboard
 from ucbench.leaderboard.forest import forest, settings
 from ucbench.leaderboard.forest_scene import forest_scene
-from ucbench.leaderboard.gates import RULES, gates_of
+from ucbench.leaderboard.gates import RULES
 from ucbench.leaderboard.layout import sections
 from ucbench.leaderboard.legend import legend
 from ucbench.leaderboard.marks import Mark, marks
@@ -33,9 +34,9 @@ from ucbench.matrix.suite import Suite
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.grammar import base_name
 from ucbench.results.gate import Gate
-from ucbench.results.records import Record, current, failure_text, records_in
+from ucbench.results.records import Record, failure_text
 from ucbench.results.statistics import ENOUGH_CRAFTS
-from ucbench.results.table import rows, several_worlds
+from ucbench.results.table import several_worlds
 from ucbench.results.text import fitted
 from ucbench.results.view import view
 from ucbench.store.untrusted import read_regular
@@ -54,20 +55,18 @@ def report(folder: Path, suite: Suite | None = None) -> str:
     Raises:
         DataError: if there are no records, or one cannot be read.
     """
-    records = current(records_in(folder))
-    table = rows(records)
+    records, table, gates = found = judged_in(folder, suite.file.gate if suite else RULES)
     looks = marks(table["base"])
     title = suite.title if suite else f"Results in {folder.resolve().name}"
     failed = sum(record["status"] != "ok" for record in records)
     mixed = several_worlds(table)
-    verdicts = [] if mixed else gates_of(table, suite.file.gate if suite else RULES, folder)
-    board = Leaderboard(blocks(table, suite.file.ranking.defenses, verdicts)) if suite and not mixed else None
+    board = found.leaderboard(suite.file.ranking.defenses) if suite and not mixed else None
     parts = [
         f"<h1>{_text(title)}</h1>",
         f'<p class="quiet">{len(records)} cells, {failed} failed. Written by ucbench {_text(ucbench.__version__)}.</p>',
         *_warnings(records, table),
         *([f'<p class="warning">No figures and no ranking: {_text(mixed)}</p>'] if mixed else []),
-        *([] if mixed else _figures(table, board, verdicts)),
+        *([] if mixed else _figures(table, board, gates)),
         *_tables(table, board, looks),
         *_sheets(records, folder),
         *_commands(records, suite),

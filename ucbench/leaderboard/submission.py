@@ -27,16 +27,16 @@ from ucbench.errors import UcbenchError, UsageError
 from ucbench.leaderboard.check import environments
 from ucbench.leaderboard.problems import Problem
 from ucbench.leaderboard.tables import FIGURE, content_of
-from ucbench.matrix.suite import Suite, load_suite
+from ucbench.matrix.suite import SUITE_FILE, Suite, load_suite
 from ucbench.results.records import Record, record_files
 from ucbench.store.files import atomic_write_bytes, is_occupied
 from ucbench.store.untrusted import read_json, read_regular
 
 SCHEMA = 1
-SUITE, FINGERPRINTS, SUMS = "suite.toml", "fingerprints.json", "SHA256SUMS"
+FINGERPRINTS, SUMS = "fingerprints.json", "SHA256SUMS"
 TABLES = ("results.csv", "leaderboard.csv", "README.md", FIGURE)
 #: Pattern of the names in :data:`SUMS` and :data:`FINGERPRINTS`.
-_NAMES = "|".join([*map(re.escape, (SUITE, FINGERPRINTS, *TABLES)), "records/[0-9a-f]{32}[.]json"])
+_NAMES = "|".join([*map(re.escape, (SUITE_FILE, FINGERPRINTS, *TABLES)), "records/[0-9a-f]{32}[.]json"])
 #: The date of all files in an archive: the earliest that the format allows.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -52,7 +52,7 @@ def pack(folder: Path, suite: Suite, records: Sequence[Record]) -> dict[str, byt
     """
     files = {f"records/{record['cell']}.json": folder / "records" / f"{record['cell']}.json" for record in records}
     files |= {name: folder / name for name in _tables(folder)}
-    content = {name: read_regular(path) for name, path in files.items()} | {SUITE: read_regular(suite.path)}
+    content = {name: read_regular(path) for name, path in files.items()} | {SUITE_FILE: read_regular(suite.path)}
     content[FINGERPRINTS] = _json(
         {"schema": SCHEMA, "packed_by": {"ucbench": ucbench.__version__}, **describe(suite, records, content)}
     )
@@ -104,7 +104,7 @@ def verify(folder: Path, suite: Suite, records: Sequence[Record]) -> list[Proble
     The copy counts in any folder: other commands take from it what is ranked and how the gate is judged.
     """
     submission = (folder / FINGERPRINTS).exists() or (folder / SUMS).exists()
-    errors = list(_wrong_suite(folder, suite)) if submission or (folder / SUITE).exists() else []
+    errors = list(_wrong_suite(folder, suite)) if submission or (folder / SUITE_FILE).exists() else []
     if submission:
         errors += [*_wrong_sums(folder), *_wrong_fingerprints(folder, suite, records)]
     return [Problem("error", text) for text in errors]
@@ -112,7 +112,7 @@ def verify(folder: Path, suite: Suite, records: Sequence[Record]) -> list[Proble
 
 def unchecked(folder: Path) -> list[str]:
     """Names of what a leaderboard's folder holds beside records, tables, suite and fingerprints, hidden files aside."""
-    known = {SUITE, FINGERPRINTS, SUMS, *TABLES, "records"}
+    known = {SUITE_FILE, FINGERPRINTS, SUMS, *TABLES, "records"}
     return sorted(path.name for path in folder.iterdir() if path.name not in known and path.name[0] != ".")
 
 
@@ -133,7 +133,7 @@ def _wrong_sums(folder: Path) -> Iterator[str]:
             yield f"{folder / name} is missing; {SUMS} lists it."
         elif (data := content_of(folder / name)) is None or _sha256(data) != digest:
             yield f"{folder / name} is not what {SUMS} says: it was altered."
-    present = {SUITE, FINGERPRINTS, *_tables(folder)} | {f"records/{path.name}" for path in record_files(folder)}
+    present = {SUITE_FILE, FINGERPRINTS, *_tables(folder)} | {f"records/{path.name}" for path in record_files(folder)}
     for name in sorted(present - digests.keys()):
         yield f"{folder / name} is not listed in {SUMS}."
 
@@ -153,7 +153,7 @@ def _belongs(folder: Path, name: Any) -> bool:
 def _wrong_suite(folder: Path, suite: Suite) -> Iterator[str]:
     """Whether the submission's suite differs from the installed one."""
     try:
-        submitted = load_suite(folder / SUITE)
+        submitted = load_suite(folder / SUITE_FILE)
     except UcbenchError as error:
         yield str(error)
         return

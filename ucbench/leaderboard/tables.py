@@ -13,18 +13,18 @@ from typing import Any
 
 import pandas as pd
 
-from ucbench.leaderboard.earlier import stated_versions
-from ucbench.leaderboard.entries import Block, Entry, Leaderboard, blocks
+from ucbench.leaderboard.board import judged
+from ucbench.leaderboard.entries import Block, Entry, Leaderboard
 from ucbench.leaderboard.forest import forest, settings
 from ucbench.leaderboard.forest_scene import forest_scene
-from ucbench.leaderboard.gates import RULES, gates_of
+from ucbench.leaderboard.gates import RULES
 from ucbench.leaderboard.layout import Line, Section, markdown_cell, markdown_table, sections
 from ucbench.leaderboard.legend import figure_sentence, gate_sentence, legend
 from ucbench.matrix.suite import GateRules
 from ucbench.results.columns import BLOCK, BOARD, ENTRY, SETTING, values_of
-from ucbench.results.records import Record, current, records_in
+from ucbench.results.records import Record, records_in
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
-from ucbench.results.table import csv_text, rows, to_csv
+from ucbench.results.table import csv_text, to_csv
 from ucbench.store.files import atomic_write_text
 from ucbench.store.untrusted import read_regular
 
@@ -103,30 +103,15 @@ def files(
     Raises:
         DataError: if records that would be averaged differ in images or numerics.
     """
-    records = current(records)
-    table = rows(records)
-    verdicts = gates_of(table, rules, folder)
-    board = Leaderboard(blocks(table, defenses, verdicts), stated_versions(records))
-    figure = (
-        {FIGURE: forest_scene(forest(table, board=board.blocks, verdicts=verdicts)).svg()} if settings(table) else {}
-    )
+    _, table, gates = found = judged(records, rules, folder)
+    board = found.leaderboard(defenses)
+    figure = {FIGURE: forest_scene(forest(table, board=board.blocks, verdicts=gates)).svg()} if settings(table) else {}
     return {
         "results.csv": to_csv(table),
         "leaderboard.csv": to_leaderboard_csv(board.blocks),
         "README.md": to_markdown(board, title, "".join(figure)),
         **figure,
     }
-
-
-def leaderboard_in(folder: Path, defenses: Sequence[str], rules: GateRules = RULES) -> Leaderboard:
-    """The leaderboard of the records in ``folder``.
-
-    Raises:
-        DataError: if there are no records, one cannot be read, or those to be averaged differ in images or numerics.
-    """
-    records = current(records_in(folder))
-    table = rows(records)
-    return Leaderboard(blocks(table, defenses, gates_of(table, rules, folder)), stated_versions(records))
 
 
 def build(folder: Path, defenses: Sequence[str], title: str, rules: GateRules = RULES) -> list[Path]:

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from ucbench.matrix.cell import Cell
 
 
+#: The name of a leaderboard's copy of its suite.
+SUITE_FILE = "suite.toml"
 #: Trainings per release of a suite that states neither them nor train seeds.
 TRAININGS = 3
 
@@ -177,6 +179,12 @@ class Suite:
     def keeps(self, cell: Cell) -> bool:
         """Whether no exclusion matches the cell."""
         return not any(_matches(exclusion, cell) for exclusion in self.file.exclude)
+
+
+def suite_in(folder: Path) -> Suite | None:
+    """The copy of its suite in a leaderboard's folder; None without one."""
+    path = folder / SUITE_FILE
+    return load_suite(path) if path.exists() else None
 
 
 def load_suite(path: Path) -> Suite:

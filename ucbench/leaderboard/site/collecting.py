@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 from ucbench.data.budget import Budget
-from ucbench.leaderboard.entries import Block, blocks
+from ucbench.leaderboard.board import judged
+from ucbench.leaderboard.entries import Block
 from ucbench.leaderboard.finding import finding
 from ucbench.leaderboard.forest import forest, settings
-from ucbench.leaderboard.gates import RULES, gates_of
+from ucbench.leaderboard.gates import RULES
 from ucbench.leaderboard.ranking import with_none
 from ucbench.leaderboard.site.data import ORACLE, REFERENCE, Board, Group, Setting
 from ucbench.leaderboard.site.places import without_places
@@ -25,7 +26,7 @@ from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, column, va
 from ucbench.results.gate import Gate, judgement_of
 from ucbench.results.records import Record, current
 from ucbench.results.summary import summarise
-from ucbench.results.table import Row, dicts, measured, rows
+from ucbench.results.table import Row, dicts, measured
 
 
 def collect(
@@ -46,14 +47,13 @@ def collect(
     """
     records = current(records)
     published = without_places(records)
-    by_cell = {record["cell"]: record for record in published}
     shortened = {two["cell"] for one, two in zip(records, published, strict=True) if two is not one}
-    table = rows(by_cell.values())
+    by_cell = {record["cell"]: record for record in published}
+    _, table, verdicts = found = judged(list(by_cell.values()), rules, folder)
     lines = dicts(table)
-    verdicts = gates_of(table, rules, folder)
     groups = _groups(table, lines, verdicts)
     defenses = None if ranked is None else with_none(ranked, measured(table)["defense"])
-    board = blocks(table, defenses or (), verdicts)
+    board = found.leaderboard(defenses or ()).blocks
     return Board(
         title,
         defenses,
