@@ -115,6 +115,19 @@ def test_report_states_an_error_once_with_the_line_of_the_plugin(tmp_path):
     assert "ValueError: ValueError" not in text
 
 
+def test_figures_of_two_mixtures_and_of_trusted_images_say_which_they_are_of(tmp_path):
+    found = [
+        record
+        for extra in ({}, {"mixture": 0.5}, {"mixture": 0.25}, {"trusted": 20})
+        for record in boards.rows_of({"uc": [40, 41]}, **extra)
+    ]
+    text = report(boards.folder(tmp_path, found))
+    figures = [figure.partition("</svg>")[0] for figure in text.split('<div class="wide"><svg')[1:]]
+    extras = ["mixture 0.5", "mixture 0.25", "20 trusted images"]
+    shown = [[extra for extra in extras if extra in figure] for figure in figures]
+    assert sorted(shown) == sorted([[], *([extra] for extra in extras)])
+
+
 def test_report_escapes_names(tmp_path):
     text = report(made.write(tmp_path / "board", [made.record("clean"), made.record(made.HOSTILE)]))
     assert "<img src=x" not in text

@@ -249,7 +249,8 @@ def tiers_command(
     at most; T4: external data or weights, or a diffusion model. A pipeline has the highest tier of its parts. Oracle
     defenses are left out. The verdict of the gate stands above each table.
     """
-    from ucbench.leaderboard.tiers import Best, by_tier, heading_of, to_columns, to_markdown
+    from ucbench.leaderboard.layout import setting_heading
+    from ucbench.leaderboard.tiers import Best, by_tier, to_columns, to_markdown
     from ucbench.matrix.compatibility import is_oracle
     from ucbench.plugins.grammar import parse_chain
     from ucbench.results.statistics import BOTH
@@ -269,7 +270,7 @@ def tiers_command(
     for place, one in enumerate(tables):
         if place:
             typer.echo()
-        print_notes(f"{heading_of(one)}:", one.verdict)
+        print_notes(f"{setting_heading(one.setting)}:", one.verdict)
         print_table(to_columns(one), layout)
     bests = (best for one in tables for _, tiers in one.lines for best in tiers.values())
     has_pairs = any(isinstance(best, Best) and best.accuracy.n == 2 for best in bests)

@@ -183,13 +183,11 @@ def _p(agreement: Agreement) -> str:
 
 
 def _block(block: tuple[Any, ...]) -> str:
-    from ucbench.leaderboard.layout import block_heading
+    from ucbench.leaderboard.layout import setting_heading
     from ucbench.results.columns import BLOCK
 
     values = dict(zip(BLOCK, block, strict=True))
-    mixture = "" if values["mixture"] == 1 else f", mixture {values['mixture']:g}"
-    trusted = f", {values['trusted']} trusted" if values["trusted"] else ""
-    return f"{block_heading(values)}{mixture}{trusted}, label access {values['label_access']}"
+    return f"{setting_heading(values)}, label access {values['label_access']}"
 
 
 def _as_json(comparison: Comparison, left_out: dict[str, int]) -> dict[str, Any]:

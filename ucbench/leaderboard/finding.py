@@ -8,13 +8,12 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from ucbench.data.budget import Budget
 from ucbench.leaderboard.entries import Block, Entry
 from ucbench.leaderboard.ranking import unranked
-from ucbench.matrix.names import distinguished
+from ucbench.matrix.names import distinguished, unusual
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
 from ucbench.plugins.grammar import base_name
-from ucbench.results.axis_columns import unusual
+from ucbench.results.axis_columns import budget_text
 from ucbench.results.columns import EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, State, gate_of
 from ucbench.results.statistics import ENOUGH_CRAFTS, Interval
@@ -216,7 +215,7 @@ def _conditions(block: Mapping[str, Any], entries: Sequence[Entry], mark: Mark) 
     crafts, trainings = max(entry.seeds for entry in entries), entries[0].undefended.trainings_text
     parts = [
         mark(block["dataset"]),
-        str(Budget(block["norm"], block["epsilon"])),
+        budget_text(block),
         mark(block["victim"]),
         *unusual(block, mark),
         counted(crafts, "craft"),

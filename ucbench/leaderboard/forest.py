@@ -12,14 +12,14 @@ from typing import Any
 
 import pandas as pd
 
-from ucbench.data.budget import Budget
 from ucbench.errors import DataError
 from ucbench.leaderboard.entries import Block, Entry
-from ucbench.leaderboard.layout import block_heading
+from ucbench.leaderboard.layout import setting_heading
 from ucbench.leaderboard.marks import Mark, marks
 from ucbench.matrix.axes import AXIS
 from ucbench.matrix.names import distinguished
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
+from ucbench.results.axis_columns import budget_text
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, gate_of, gates
 from ucbench.results.statistics import Interval, Nested, nested
@@ -133,7 +133,7 @@ def forest(
     }
     chances = pd.concat([members, clean])["chance"].dropna()
     return Forest(
-        block_heading(shared),
+        setting_heading(shared),
         "" if passed else _inconclusive(gate),
         groups,
         nested(clean["test_accuracy"], clean["unit"]) if len(clean) else None,
@@ -177,7 +177,7 @@ def _rows(
     cells = list(grouped(part, _KEYS))
     rows = []
     for (row, members), name in zip(cells, distinguished(row for row, _ in cells), strict=True):
-        budget = f", {Budget(row['norm'], row['epsilon'])}" if budgets else ""
+        budget = f", {budget_text(row)}" if budgets else ""
         mark = looks[members["base"].iloc[0]]
         crafts = members.groupby("unit", sort=True)["test_accuracy"].mean()
         rows.append(

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ucbench.data.budget import Budget
 from ucbench.leaderboard.entries import Block, Entry, Leaderboard, Unprotected
-from ucbench.matrix.names import entry_text
+from ucbench.matrix.names import entry_text, extras
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
+from ucbench.results.axis_columns import budget_text
 from ucbench.results.statistics import ENOUGH_CRAFTS
 
 #: All columns, in the order of :class:`Line`'s texts.
@@ -87,9 +87,7 @@ def sections(leaderboard: Leaderboard) -> list[Section]:
 def _section(block: Block) -> Section:
     values, gate = block.values, block.gate
     heading = f"{block_heading(values)}, label access {values['label_access']}"
-    mixed = [f"Mixture {values['mixture']:g}"] if values["mixture"] != 1 else []
-    trusting = [f"{values['trusted']} trusted images"] if values["trusted"] else []
-    setting = f"{', '.join(mixed + trusting)}." if mixed or trusting else ""
+    setting = f"{', '.join(extras(values))}.".capitalize() if extras(values) else ""
     verdict = gate.text if gate.state == "passed" else f"No ranks and no effects. {gate.text}"
     bias = max((entry.bias for entry in block.entries if entry.bias > 0), default=0.0)
     biased = f" Worst cases are too high by selection, by up to {bias:.1f} points (bias)." if bias else ""
@@ -106,8 +104,12 @@ def inapplicable_text(block: Block) -> str:
 
 def block_heading(values: Mapping[str, Any]) -> str:
     """Data set, budget, victim and labeling in words."""
-    budget = Budget(values["norm"], values["epsilon"])
-    return f"{values['dataset']}, {budget}, {values['victim']}, labels: {values['labeling']}"
+    return f"{values['dataset']}, {budget_text(values)}, {values['victim']}, labels: {values['labeling']}"
+
+
+def setting_heading(values: Mapping[str, Any]) -> str:
+    """The same, with a mixture and trusted images where there are any."""
+    return ", ".join([block_heading(values), *extras(values)])
 
 
 def markdown_cell(text: str) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 
 import ucbench
-from ucbench.data.budget import Budget
 from ucbench.errors import visible
 from ucbench.leaderboard.board import judged_in
 from ucbench.leaderboard.check import environments
@@ -33,6 +32,7 @@ from ucbench.matrix.names import entry_text
 from ucbench.matrix.suite import Suite
 from ucbench.plugins.builtin import CLEAN, SHAM
 from ucbench.plugins.grammar import base_name
+from ucbench.results.axis_columns import budget_text
 from ucbench.results.gate import Gate
 from ucbench.results.records import Record, failure_text
 from ucbench.results.statistics import ENOUGH_CRAFTS
@@ -157,8 +157,7 @@ def _sheets(records: Sequence[Record], folder: Path) -> Iterator[str]:
         if record["cell"] not in sheets:
             continue
         request = record["request"]
-        budget = str(Budget(request["norm"], request["epsilon"]))
-        what = (entry_text(request, stating=["craft_labels"]), budget, str(request["dataset"]))
+        what = (entry_text(request, stating=["craft_labels"]), budget_text(request), str(request["dataset"]))
         candidate = (int(request["craft_seed"] or 0), sheets[record["cell"]].path)
         first[what] = min(first.get(what, candidate), candidate)
     if first:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ucbench.leaderboard.layout import block_heading, markdown_cell, markdown_table
+from ucbench.leaderboard.layout import markdown_cell, markdown_table, setting_heading
 from ucbench.leaderboard.ranking import accuracies_of, worst_case
 from ucbench.matrix.names import entry_text
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
@@ -102,12 +102,6 @@ def _best(accuracies: pd.DataFrame, tier_of: Callable[[str], str]) -> dict[str, 
     return best
 
 
-def heading_of(table: Table) -> str:
-    """What all rows of a table share."""
-    values = table.setting
-    return f"{block_heading(values)}, mixture {values['mixture']:g}, {values['trusted']} trusted images"
-
-
 def to_columns(table: Table) -> list[TextColumn]:
     """The table as text: in each cell the accuracy, and the defense in a second line where there is room for none."""
     return [
@@ -127,7 +121,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
             [_name(name, "`"), *(_cell(best.get(tier), " ", "`") for tier in table.tiers)] for name, best in table.lines
         )
         parts += [
-            heading_of(table),
+            setting_heading(table.setting),
             "",
             table.verdict,
             "",

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ucbench.data.budget import Budget
 from ucbench.leaderboard.agreement import Agreement, agreement
-from ucbench.matrix.names import entry_text
+from ucbench.matrix.names import entry_text, extras
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
+from ucbench.results.axis_columns import budget_text
 from ucbench.results.columns import BUDGET, ENTRY, SETTING, values_of
 from ucbench.results.gate import Gate, State, judgement_of
 from ucbench.results.statistics import Interval, t_interval
@@ -81,5 +81,4 @@ def _states(cells: pd.DataFrame, verdicts: Sequence[Gate]) -> tuple[State, ...]:
 
 
 def _name(values: Row) -> str:
-    mixture = [] if values["mixture"] == 1 else [f"mixture {values['mixture']:g}"]
-    return entry_text(values, str(Budget(values["norm"], values["epsilon"])), *mixture)
+    return entry_text(values, budget_text(values), *extras(values))

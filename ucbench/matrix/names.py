@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ucbench.matrix.axes import AXIS
@@ -61,6 +61,20 @@ def differences(rows: Iterable[Mapping[str, Any]], also: Sequence[str] = ()) -> 
     return differing
 
 
+def unusual(values: Mapping[str, Any], mark: Callable[[str], str] = str) -> list[str]:
+    """What few settings have, in words: other labels than the data set's (marked), and :func:`extras`."""
+    labels = [] if values["labeling"] == AXIS["labeling"].default else [f"labels {mark(values['labeling'])}"]
+    return [*labels, *extras(values)]
+
+
+def extras(values: Mapping[str, Any]) -> list[str]:
+    """A mixture and trusted images in words, where there are any."""
+    return [
+        *([] if values["mixture"] == 1 else [f"mixture {values['mixture']:g}"]),
+        *([f"{values['trusted']} trusted images"] if values.get("trusted") else []),
+    ]
+
+
 def _is_remarkable(values: Mapping[str, Any], name: str) -> bool:
     return values[name] not in AXIS[name].unremarkable
 
@@ -81,8 +95,7 @@ def titled(values: Mapping[str, Any], poisoner: str) -> str:
     budget = "" if values["epsilon"] is None else f" {values['norm']} {values['epsilon']:g}"
     labels = f", craft labels {values['craft_labels']}" if _is_remarkable(values, "craft_labels") else ""
     setting = [
-        *([] if values["mixture"] == 1 else [f"mixture {values['mixture']:g}"]),
-        *([f"trusted {values['trusted']}"] if values["trusted"] else []),
+        *extras(values),
         *([f"labeling {values['labeling']}"] if _is_remarkable(values, "labeling") else []),
     ]
     defense = f" + {values['defense']}" if _is_remarkable(values, "defense") else ""

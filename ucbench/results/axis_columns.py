@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ucbench.matrix.axes import AXIS
 from ucbench.plugins.builtin import CLEAN
 from ucbench.results.columns import REQUESTED, column
 from ucbench.results.text import TextColumn, telling_apart
@@ -52,15 +51,6 @@ def axis_columns(
     ], "; ".join(f"{heading(name)} {text}" for name, text in constant.items() if (name, text) != ("trusted", "0"))
 
 
-def unusual(values: Mapping[str, Any], mark: Callable[[str], str] = str) -> list[str]:
-    """What few settings have, in words: other labels than the data set's (marked), a mixture, trusted images."""
-    return [
-        *([] if values["labeling"] == AXIS["labeling"].default else [f"labels {mark(values['labeling'])}"]),
-        *([] if values["mixture"] == 1 else [f"mixture {values['mixture']:g}"]),
-        *([] if values["trusted"] == 0 else [f"{values['trusted']} trusted images"]),
-    ]
-
-
 def heading(name: str) -> str:
     """The heading of an axis."""
     return name if name == BUDGET else column(name).heading
@@ -70,4 +60,4 @@ def budget_text(row: Mapping[str, Any]) -> str:
     """Norm and radius: ``linf 8``; ``unbounded``; empty for clean rows, which have no budget."""
     if radius := column("epsilon").text(row["epsilon"]):
         return f"{row['norm']} {radius}"
-    return "" if row["poisoner"] == CLEAN else column("norm").text(row["norm"])
+    return "" if row.get("poisoner") == CLEAN else column("norm").text(row["norm"])

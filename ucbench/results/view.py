@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ucbench.matrix.axes import GROUP_COLUMNS
-from ucbench.results.axis_columns import MANY, axis_columns, budget_text, unusual
+from ucbench.matrix.names import unusual
+from ucbench.results.axis_columns import MANY, axis_columns, budget_text
 from ucbench.results.columns import AVERAGED, COLUMNS, EFFECTS, SETTING, column, values_of
 from ucbench.results.gate import Gate, gate_of, gates
 from ucbench.results.statistics import BOTH, ENOUGH_CRAFTS

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from ucbench.data.budget import Budget
 from ucbench.leaderboard.board import judged
 from ucbench.leaderboard.entries import Block
 from ucbench.leaderboard.finding import finding
@@ -22,6 +21,7 @@ from ucbench.leaderboard.site.table import AXES
 from ucbench.matrix.names import distinguished, poisoner_text
 from ucbench.matrix.suite import GateRules
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
+from ucbench.results.axis_columns import budget_text
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, column, values_of
 from ucbench.results.gate import Gate, judgement_of
 from ucbench.results.records import Record, current
@@ -75,7 +75,7 @@ def axes_text(row: Row) -> dict[str, str]:
     numerics = dict(row["numerics"])
     threads = numerics["threads"]
     special = {
-        "budget": "none" if row["poisoner"] == CLEAN else str(Budget(row["norm"], row["epsilon"])),
+        "budget": budget_text(row) or "none",
         "poisoner": poisoner_text(row),
         "numerics": f"{numerics['dtype']}, {threads} {'thread' if threads == 1 else 'threads'}",
     }
