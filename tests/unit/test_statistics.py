@@ -68,7 +68,7 @@ def test_nested_deviations_equal_the_analysis_of_variance():
     found = nested([30, 50, 20, 20, 31, 35], [0, 0, 1, 1, 2, 2])
     assert found.training_sd == pytest.approx(math.sqrt(208 / 3))
     assert found.craft_sd == pytest.approx(math.sqrt(np.var([40, 20, 33], ddof=1) - 208 / 6))
-    assert found.deviations == f"SD {found.craft_sd:.1f} crafts, {found.training_sd:.1f} trainings"
+    assert found.deviations == f"{found.craft_sd:.1f} crafts, {found.training_sd:.1f} trainings"
 
 
 def test_nested_deviations_recover_those_of_a_simulation():

@@ -39,12 +39,14 @@ class Row:
     """One poisoner.
 
     Attributes:
+        key: the values of :data:`ucbench.results.columns.BLOCK` and :data:`ucbench.results.columns.ENTRY`.
         name: the poisoner, and what distinguishes it from other rows of the figure.
         accuracy: clean test accuracy in percent without defense.
         crafts: the mean of each craft.
         entry: its place on the board; None without a board.
     """
 
+    key: tuple[Any, ...]
     name: str
     mark: Mark
     accuracy: Nested
@@ -182,11 +184,12 @@ def _rows(
         crafts = members.groupby("unit", sort=True)["test_accuracy"].mean()
         rows.append(
             Row(
+                key := values_of(row, _KEYS),
                 name + budget,
                 mark if passed else mark.muted(),
                 nested(members["test_accuracy"], members["unit"]),
                 tuple(map(float, crafts)),
-                board.get(values_of(row, _KEYS)),
+                board.get(key),
             )
         )
     return (

@@ -137,7 +137,7 @@ def counts_text(entry: Entry) -> str:
     mark = "*" if entry.seeds < ENOUGH_CRAFTS else ""
     spread = entry.undefended
     counts = f"{entry.seeds} x {spread.trainings_text}" if spread.trainings_text else str(entry.seeds)
-    return "; ".join(filter(None, (counts + mark, spread.deviations)))
+    return counts + mark + (f"; SD {spread.deviations}" if spread.deviations else "")
 
 
 def _line(entry: Entry) -> Line:

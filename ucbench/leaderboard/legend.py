@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-from ucbench.leaderboard.entries import Block, Leaderboard
+from ucbench.leaderboard.entries import Block, Entry, Leaderboard, Unprotected
 from ucbench.leaderboard.finding import NO_POISONER
-from ucbench.leaderboard.layout import HEADERS, sections
+from ucbench.leaderboard.layout import sections
 from ucbench.plugins.builtin import CLEAN, POSITIVE, SHAM
 from ucbench.plugins.grammar import base_name
 from ucbench.results.statistics import BOTH, ENOUGH_CRAFTS
@@ -44,10 +44,8 @@ _ROWS = {
     SHAM: "uniform random noise within the same budget",
     POSITIVE: "a pattern made from the exploiter's own labels, a control of the gate",
 }
-#: Columns of means with intervals, or with both values of two.
-_MEANS = ("worst case %", "effect %", "no defense %")
-#: Terms above every table, and those above tables of other settings than the usual.
-_ALWAYS, _SETTING = {"Gate", "Label access"}, ("Mixture", "Trusted images")
+#: Terms above every table.
+_ALWAYS = {"Gate", "Label access"}
 
 
 def figure_sentence(blocks: Sequence[Block]) -> str:
@@ -105,33 +103,38 @@ def _versions_text(versions: Mapping[tuple[str, str], Collection[int]]) -> str:
 
 def legend(leaderboard: Leaderboard) -> tuple[str, ...]:
     """Explanations of what a leaderboard's tables have, as items of a list in Markdown; none without blocks."""
-    parts = sections(leaderboard)
-    lines = [line for section in parts for line in section.lines]
-    if not lines:
+    blocks = leaderboard.blocks
+    entries = [entry for block in blocks for entry in block.entries]
+    clean = [block.unprotected for block in blocks if block.unprotected]
+    if not entries:
         return ()
-    texts = {header: [line.texts[place] for line in lines] for place, header in enumerate(HEADERS)}
-    terms = _ALWAYS | {header.removesuffix(" %").capitalize() for section in parts for header in section.headers}
-    terms |= {term for term in _SETTING if any(term.lower() in section.setting.lower() for section in parts)}
-    counts = " ".join(texts["n"])
-    has_clean = any(line.reference == CLEAN for line in lines)
-    is_ranked = any(texts["rank"])
-    bases = {base_name(line.reference) for line in lines}
-    few = f"; * marks fewer than {ENOUGH_CRAFTS} crafts, which are exploratory" if "*" in counts else ""
-    of_clean = "; of clean rows, {}trainings" if has_clean else ""
+    rows: list[Entry | Unprotected] = [*entries, *clean]
+    means = [one for row in rows for one in (row.undefended.interval, row.worst)]
+    intervals = [one for one in (*means, *(entry.effect for entry in entries)) if one is not None]
+    headers = {header for section in sections(leaderboard) for header in section.headers}
+    terms = _ALWAYS | {header.removesuffix(" %").capitalize() for header in headers}
+    terms |= {"Mixture"} if any(block.values["mixture"] != 1 for block in blocks) else set()
+    terms |= {"Trusted images"} if any(block.values["trusted"] for block in blocks) else set()
+    ranks = [entry.rank for entry in entries] + [""] * len(clean)
+    bases = {base_name(entry.values["poisoner"]) for entry in entries} | ({CLEAN} if clean else set())
+    has_few = any(entry.seeds < ENOUGH_CRAFTS for entry in entries)
+    few = f"; * marks fewer than {ENOUGH_CRAFTS} crafts, which are exploratory" if has_few else ""
+    of_clean = "; of clean rows, {}trainings" if clean else ""
     items = {
         **{f"{term}: {meaning}.": term in terms for term, meaning in MEANINGS.items()},
         f"±: half-width of the 95 % t interval of a mean over crafts{of_clean.format('over ')}.": any(
-            "±" in text for line in lines for text in line.texts
+            one.is_shown for one in intervals
         ),
-        BOTH: any(text.endswith(")") for header in _MEANS for text in texts[header]),
+        BOTH: any(one.n == 2 for one in intervals),
         f"n: crafts x trainings on each{few}{of_clean.format('')}.": True,
-        "SD: standard deviations of the accuracy without defense, over crafts and over trainings on one release.": "SD"
-        in counts,
+        "SD: standard deviations of the accuracy without defense, over crafts and over trainings on one release.": any(
+            entry.undefended.deviations for entry in entries
+        ),
         **{f"{name}: {meaning}.": name in bases for name, meaning in _ROWS.items()},
         "References, oracles and poisoners without all ranked defenses have no rank; where one poisoner is left, it has"
-        " none either.": is_ranked and not all(texts["rank"]),
+        " none either.": any(ranks) and not all(ranks),
         "Without a passed gate there are no ranks and no effects, and the order is by name.": any(
-            block.gate.state != "passed" for block in leaderboard.blocks
+            block.gate.state != "passed" for block in blocks
         ),
     }
     versions = leaderboard.versions

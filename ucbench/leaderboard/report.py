@@ -109,12 +109,11 @@ def _figures(table: pd.DataFrame, board: Leaderboard | None, verdicts: Sequence[
     if not listed:
         return
     yield "<h2>Accuracy of the exploiter</h2>"
-    shown: set[str] = set()
+    shown: set[tuple[Any, ...]] = set()
     for place, setting in enumerate(listed):
         drawn = forest(table, setting if place else None, board=board.blocks if board else (), verdicts=verdicts)
-        names = {row.name for row in drawn.groups.get("Other budgets", ())}
-        shown |= {name.rpartition(", ")[0] for name in names}
-        if place and {row.name for row in drawn.rows} <= shown:
+        shown |= {row.key for row in drawn.groups.get("Other budgets", ())}
+        if place and {row.key for row in drawn.rows} <= shown:
             continue  # in the first figure
         yield f'<div class="wide">{forest_scene(drawn).svg(inline=True)}</div>'
 

@@ -136,10 +136,9 @@ class Nested(NamedTuple):
 
     @property
     def deviations(self) -> str:
-        """``SD 2.1 crafts, 1.3 trainings``, as far as they are known."""
+        """``2.1 crafts, 1.3 trainings``: the standard deviations as far as they are known."""
         known = {"crafts": self.craft_sd, "trainings": self.training_sd}
-        text = ", ".join(f"{value:.1f} {what}" for what, value in known.items() if not math.isnan(value))
-        return text and f"SD {text}"
+        return ", ".join(f"{value:.1f} {what}" for what, value in known.items() if not math.isnan(value))
 
 
 def nested(values: Iterable[float], crafts: Iterable[Hashable]) -> Nested:

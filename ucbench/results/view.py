@@ -60,7 +60,7 @@ def view(table: pd.DataFrame) -> View:
         )
         for place, number in enumerate(numbers)
     ]
-    deviations = TextColumn(_DEVIATIONS, [group.accuracy.deviations.removeprefix("SD ") for group in groups], rank=_FEW)
+    deviations = TextColumn(_DEVIATIONS, [group.accuracy.deviations for group in groups], rank=_FEW)
     counts = TextColumn(_COUNTS, [_counts(group) for group in groups], "number")
     notes = [caption, *_seeds(groups), *map(_verdict, judged)] if groups else []
     return View([*axes, *measured, deviations, counts], notes)
@@ -82,7 +82,7 @@ def _failed(group: Summary, judged: Sequence[Gate]) -> bool:
 
 def _counts(group: Summary) -> str:
     """Crafts and trainings on each, ``4 x 3``; one number for one training each, or where nothing is crafted."""
-    counts = group.accuracy.counts.removesuffix(" x 1")
+    counts = str(group.accuracy.interval.n) if group.accuracy.trainings == (1, 1) else group.accuracy.counts
     return counts + (f" ({group.failed} failed)" if group.failed else "")
 
 
