@@ -45,7 +45,7 @@ def test_forest_numbers_are_those_of_the_summary():
         base = name.partition(",")[0]
         if base in summaries:
             assert row.accuracy.interval == summaries[base].accuracy.interval
-    assert drawn["uc"].crafts == UC
+    assert tuple(drawn["uc"].accuracy.means.values()) == UC
     assert drawn["lsp"].accuracy.interval == t_interval(LSP)
 
 

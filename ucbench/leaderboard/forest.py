@@ -42,7 +42,6 @@ class Row:
         key: the values of :data:`ucbench.results.columns.BLOCK` and :data:`ucbench.results.columns.ENTRY`.
         name: the poisoner, and what distinguishes it from other rows of the figure.
         accuracy: clean test accuracy in percent without defense.
-        crafts: the mean of each craft.
         entry: its place on the board; None without a board.
     """
 
@@ -50,7 +49,6 @@ class Row:
     name: str
     mark: Mark
     accuracy: Nested
-    crafts: tuple[float, ...]
     entry: Entry | None = None
 
     @property
@@ -181,14 +179,12 @@ def _rows(
     for (row, members), name in zip(cells, distinguished(row for row, _ in cells), strict=True):
         budget = f", {budget_text(row)}" if budgets else ""
         mark = looks[members["base"].iloc[0]]
-        crafts = members.groupby("unit", sort=True)["test_accuracy"].mean()
         rows.append(
             Row(
                 key := values_of(row, _KEYS),
                 name + budget,
                 mark if passed else mark.muted(),
                 nested(members["test_accuracy"], members["unit"]),
-                tuple(map(float, crafts)),
                 board.get(key),
             )
         )

@@ -77,9 +77,10 @@ def _draw_row(scene: Scene, row: Row, y: float, x: Callable[[float], float], rig
         # An end outside the axis has no cap.
         ends = [end for end in (accuracy.low, accuracy.high) if 0 <= end <= 100]
         scene.add(*(Line((x(end), y - 4), (x(end), y + 4), colour, 1.6) for end in ends))
-    if len(row.crafts) > 1:
+    if len(row.accuracy.means) > 1:
         small = row.mark._replace(shape="circle", is_open=False)
-        scene.add(*(Dot((x(craft), y + 8), small, 1.7, 0.75, f"{row.name}: {craft:.1f} %") for craft in row.crafts))
+        means = row.accuracy.means.values()
+        scene.add(*(Dot((x(mean), y + 8), small, 1.7, 0.75, f"{row.name}: {mean:.1f} %") for mean in means))
     if row.worst:
         worst = f"{row.name}, worst case: {row.worst.text()} %"
         scene.add(Dot((x(row.worst.mean), y), row.mark._replace(is_open=True), 5, title=worst))
@@ -95,7 +96,7 @@ def _legend(forest: Forest) -> str:
     parts = ["Mark: mean without defense"]
     if any(row.accuracy.interval.is_shown for row in forest.rows):
         parts.append("bar: 95 % interval over crafts")
-    if any(len(row.crafts) > 1 for row in forest.rows):
+    if any(len(row.accuracy.means) > 1 for row in forest.rows):
         parts.append("dots: crafts")
     if any(row.worst for row in forest.rows):
         parts.append("outline: worst case, where a ranked defense helps the exploiter")

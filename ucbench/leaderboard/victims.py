@@ -15,7 +15,7 @@ from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
 from ucbench.results.axis_columns import budget_text
 from ucbench.results.columns import BUDGET, ENTRY, SETTING, values_of
 from ucbench.results.gate import Gate, State, judgement_of
-from ucbench.results.statistics import Interval, t_interval
+from ucbench.results.statistics import Interval, nested, t_interval
 from ucbench.results.table import Row, check_worlds, dicts, grouped, measured
 
 #: Columns that victims share.
@@ -57,10 +57,10 @@ def by_victim(table: pd.DataFrame, verdicts: Sequence[Gate] = ()) -> list[Victim
     done = done[(done["poisoner"] != CLEAN) & (done["defense"] == NO_DEFENSE)]
     settings = []
     for shared, cells in grouped(done, _SHARED):
-        scores: dict[str, dict[str, dict[int, float]]] = {}
+        scores: dict[str, dict[str, Mapping[int, float]]] = {}
         for release, same in grouped(cells, ("victim", *ENTRY, *BUDGET)):
-            by_craft = same.groupby("unit")["test_accuracy"].mean()
-            scores.setdefault(str(release["victim"]), {})[_name(release)] = by_craft.to_dict()
+            means = nested(same["test_accuracy"], same["unit"]).means
+            scores.setdefault(str(release["victim"]), {})[_name(release)] = means
         if len(scores) < 2:
             continue
         releases: dict[str, dict[str, Interval]] = {}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import statistics
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -116,12 +117,14 @@ class Nested(NamedTuple):
         trainings: fewest and most trainings of a craft; zeros without any.
         craft_sd: standard deviation over crafts without the part of the trainings; NaN where that is unknown.
         training_sd: standard deviation over trainings on one release, pooled; NaN if no release has two.
+        means: of each craft.
     """
 
     interval: Interval
     trainings: tuple[int, int]
     craft_sd: float
     training_sd: float
+    means: Mapping[int, float] = MappingProxyType({})
 
     @property
     def trainings_text(self) -> str:
@@ -141,7 +144,7 @@ class Nested(NamedTuple):
         return ", ".join(f"{value:.1f} {what}" for what, value in known.items() if not math.isnan(value))
 
 
-def nested(values: Iterable[float], crafts: Iterable[Hashable]) -> Nested:
+def nested(values: Iterable[float], crafts: Iterable[int]) -> Nested:
     """The mean and variance components of one value per training; ignores NaN.
 
     The craft is the unit: trainings on one release are averaged, and the interval is Student's t over the means of the
@@ -160,24 +163,22 @@ def nested(values: Iterable[float], crafts: Iterable[Hashable]) -> Nested:
     Args:
         crafts: the craft of each value.
     """
-    by_craft: dict[Hashable, list[float]] = {}
+    by_craft: dict[int, list[float]] = {}
     for value, craft in zip(values, crafts, strict=True):
         if not math.isnan(value):
             by_craft.setdefault(craft, []).append(float(value))
     # Plain numbers: pandas takes a hundred times as long for a group of a few.
     counts = [len(of_craft) for of_craft in by_craft.values()]
-    means = [math.fsum(of_craft) / len(of_craft) for of_craft in by_craft.values()]
+    means = {craft: math.fsum(of_craft) / len(of_craft) for craft, of_craft in by_craft.items()}
     freedom = sum(counts) - len(counts)
-    squares = math.fsum(
-        (v - mean) ** 2 for of_craft, mean in zip(by_craft.values(), means, strict=True) for v in of_craft
-    )
+    squares = math.fsum((value - means[craft]) ** 2 for craft, of_craft in by_craft.items() for value in of_craft)
     within = squares / freedom if freedom else math.nan
-    between = (
-        math.nan if len(means) < 2 else statistics.variance(means) - within * statistics.fmean(1 / n for n in counts)
-    )
-    craft_sd = between if math.isnan(between) else math.sqrt(max(between, 0.0))
+    craft_sd = math.nan
+    if len(means) > 1 and freedom:
+        between = statistics.variance(means.values()) - within * statistics.fmean(1 / n for n in counts)
+        craft_sd = math.sqrt(max(between, 0.0))
     trainings = (min(counts), max(counts)) if counts else (0, 0)
-    return Nested(t_interval(means), trainings, craft_sd, math.sqrt(within))
+    return Nested(t_interval(means.values()), trainings, craft_sd, math.sqrt(within), means)
 
 
 def gap_removed(clean: ArrayLike, accuracy: ArrayLike, chance: ArrayLike) -> NDArray[np.float64]:

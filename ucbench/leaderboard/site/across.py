@@ -126,7 +126,7 @@ def _result(group: Group, setting: Setting, place: int) -> Result:
         group.defenses,
         means["test_accuracy"],
         means["gap_removed"],
-        group.by_craft,
+        group.summary.accuracy.means,
         setting.clean(defense),
         means["craft_seconds"].mean,
         means["seconds"].mean,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,15 +75,6 @@ class Group:
     def cells_page(self) -> str:
         """The board's list of cells, filtered to this group."""
         return cells_page(self.axes)
-
-    @property
-    def by_craft(self) -> dict[int, float]:
-        """Mean accuracy in percent over the trainings on each craft (each training on clean images)."""
-        units: dict[int, list[float]] = defaultdict(list)
-        for row in self.members:
-            if row["test_accuracy"] is not None:
-                units[row["unit"]].append(row["test_accuracy"])
-        return {unit: sum(values) / len(values) for unit, values in sorted(units.items())}
 
 
 @dataclass(frozen=True, eq=False)
