@@ -20,7 +20,7 @@ from ucbench.cli.app import main
 from ucbench.export.croissant import About
 from ucbench.export.layouts import Target
 from ucbench.export.release import export_release
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
@@ -80,7 +80,7 @@ def hub() -> Iterator[tuple[str, type[Hub]]]:
 @pytest.fixture(scope="module")
 def release(tmp_path_factory) -> Path:
     session = tiny.session(tmp_path_factory.mktemp("store"))
-    axes = Axes(datasets=["spots"], victims=["tiny"], labelings=["original"], poisoners=["badge"], seeds=[(0, 0)])
+    axes = Request(datasets=["spots"], victims=["tiny"], labelings=["original"], poisoners=["badge"], seeds=[(0, 0)])
     out = tmp_path_factory.mktemp("out") / "release"
     export_release(expand(axes, tiny.registry())[-1], session, out, About(), target=Target("hf"))
     return out

@@ -17,7 +17,7 @@ from ucbench.data.imageset import ImageSet
 from ucbench.errors import DataError, UcbenchError
 from ucbench.export.croissant import About
 from ucbench.export.release import export_release
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.running.sets import published_of, release_of
 from ucbench_imported.params import ReleaseParams
 
@@ -26,7 +26,7 @@ from ucbench_imported.params import ReleaseParams
 def exported(tmp_path) -> tuple[Path, ImageSet, np.ndarray]:
     """The folder, the clean images, and the published ones."""
     session = tiny.session(tmp_path / "store")
-    axes = Axes(["spots"], ["badge"], ["tiny"], ["original"], epsilons=[8.0])
+    axes = Request(["spots"], ["badge"], ["tiny"], ["original"], epsilons=[8.0])
     cell = expand(axes, tiny.registry())[-1]
     export_release(cell, session, tmp_path / "out", About())
     train = session.data(cell).train

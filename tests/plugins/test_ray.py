@@ -15,7 +15,7 @@ import torch
 
 import ucbench_ray
 from ucbench import DatasetSpec, PoisonerSpec, UsageError, hookimpl
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.numerics import Numerics
 from ucbench.plugins import builtin
 from ucbench.plugins.manager import load_module
@@ -169,7 +169,7 @@ def disturbed(cluster, tmp_path_factory) -> tuple[Path, dict[str, dict]]:
     """
     folder = tmp_path_factory.mktemp("disturbed")
     cells = small_cells("mortal", "endless", "telltale", seeds=1, registry=registry())
-    cells += expand(Axes(["elsewhere"], ["spots"], ["linear"], ["own"]), registry())
+    cells += expand(Request(["elsewhere"], ["spots"], ["linear"], ["own"]), registry())
     mark, now = Path(os.environ["ENDLESS_MARK"]), time.monotonic
     with pytest.MonkeyPatch.context() as patch:
         # Not the number of processors, which ray would set.

@@ -14,7 +14,7 @@ import pytest
 import tiny_components as tiny
 
 from ucbench.matrix.cell import Cell
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.plugins.registry import Registry
 from ucbench.results.records import read_records
 from ucbench.results.table import rows, to_csv
@@ -34,7 +34,7 @@ def registry() -> Registry:
 
 
 def cells() -> list[Cell]:
-    return expand(Axes(["spots"], ["stripes", "badge"], ["tiny"], ["original", "shifted"]), registry())
+    return expand(Request(["spots"], ["stripes", "badge"], ["tiny"], ["original", "shifted"]), registry())
 
 
 def work(folder: Path, workers: int, log: str) -> None:

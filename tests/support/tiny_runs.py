@@ -7,14 +7,14 @@ from dataclasses import replace
 import tiny_components as tiny
 
 from ucbench.matrix.cell import Cell
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.running.runner import run_cells
 from ucbench.session import Session
 
 
-def axes(*poisoners: str, **changes) -> Axes:
+def axes(*poisoners: str, **changes) -> Request:
     defaults = {"datasets": ["spots"], "poisoners": poisoners, "victims": ["tiny"], "labelings": ["original"]}
-    return Axes(**{**defaults, **changes})
+    return Request(**{**defaults, **changes})
 
 
 def run(home, *poisoners: str, out=None, registry=None, **changes) -> list[dict]:

@@ -13,12 +13,12 @@ import tiny_components as tiny
 from ucbench.errors import DataError
 from ucbench.leaderboard.check import audit, possible
 from ucbench.leaderboard.plausible import implausible
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.results.records import BEHIND, current
 from ucbench.running.compute import compute
 from ucbench.running.tasks import task_of
 
-AXES = Axes(
+AXES = Request(
     datasets=["spots"], poisoners=["stripes", "badge"], victims=["tiny:epochs=10"], labelings=["original"],
     mixtures=[1.0, 0.5], seeds=[(0, 0), (1, 1)],
 )  # fmt: skip

@@ -15,7 +15,7 @@ from ucbench.cli.app import cli
 from ucbench.errors import UsageError
 from ucbench.matrix import requests
 from ucbench.matrix.axes import AXES, AXIS
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.matrix.suite import Exclusion, TableAxes, load_suite
 
 
@@ -25,14 +25,14 @@ def test_python_command_line_suites_and_request_have_the_same_axes():
     assert set(Exclusion.model_fields) <= names
     options = cli.get_command(typer.Context(cli), "run").params
     assert {axis.option for axis in AXES} <= {option for parameter in options for option in parameter.opts}
-    assert {axis.request for axis in AXES} - {""} == {field.name for field in dataclasses.fields(Axes)} - {
+    assert {axis.plural for axis in AXES} - {""} == {field.name for field in dataclasses.fields(Request)} - {
         "labeler",
         "seeds",
     }
 
 
 def test_description_of_a_cell_has_the_columns_of_the_axes_in_order():
-    axes = Axes(["spots"], ["badge"], ["tiny"], ["original"])
+    axes = Request(["spots"], ["badge"], ["tiny"], ["original"])
     columns = tuple(column for axis in AXES for column in axis.columns)
     assert [tuple(cell.describe()) for cell in expand(axes, tiny.registry())] == [columns] * 3
 

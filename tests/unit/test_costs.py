@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny_components import CPU, registry
 
 from ucbench.matrix.cell import Cell
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.numerics import Numerics
 from ucbench.running.estimate import crafting_work, training_work
 from ucbench.store.timings import REMEMBERED, Timings
@@ -67,7 +67,7 @@ def test_timing_stays_in_memory_when_the_store_is_unwritable(tmp_path):
 
 def cell(**changes) -> Cell:
     defaults = {"datasets": ["spots"], "poisoners": ["leaner"], "victims": ["tiny"], "labelings": ["original"]}
-    return expand(Axes(**{**defaults, **changes}), registry())[-1]
+    return expand(Request(**{**defaults, **changes}), registry())[-1]
 
 
 def test_training_cost_key_ignores_the_poisoner():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import tiny_components as tiny
 
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.running import estimate as module
 from ucbench.running.estimate import TimeLeft, crafting_work, predicted, probe_training, training_work
 from ucbench.running.tasks import task_of
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("tiny_log")
 
 def cells(*poisoners: str, **changes):
     request = {"datasets": ["spots"], "poisoners": poisoners, "victims": ["tiny"], "labelings": ["original"]}
-    return expand(Axes(**{**request, **changes}), tiny.registry())
+    return expand(Request(**{**request, **changes}), tiny.registry())
 
 
 def remember(session, cell, *, train: float | None = None, craft: float | None = None) -> None:

@@ -30,7 +30,7 @@ from ucbench.export.croissant import About
 from ucbench.export.layouts import LAYOUTS, PublishedSplit, Target, named
 from ucbench.export.release import export_release
 from ucbench.matrix.cell import Cell, Craft, CraftLabels
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.plugins.grammar import ComponentRef
 from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import DatasetSpec, PoisonerSpec, SurrogateSpec
@@ -46,7 +46,7 @@ def installs(name: str):
 
 def cell(**changes) -> Cell:
     axes = {"datasets": ["spots"], "victims": ["tiny"], "labelings": ["original"], "seeds": [(0, 0)], **changes}
-    return expand(Axes(poisoners=["badge"], **axes), tiny.registry())[-1]
+    return expand(Request(poisoners=["badge"], **axes), tiny.registry())[-1]
 
 
 @pytest.fixture(scope="module")

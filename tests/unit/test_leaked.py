@@ -10,7 +10,7 @@ from ucbench import UsageError
 from ucbench.data.selection import set_aside
 from ucbench.exploit.defend import pipeline_of, prepare
 from ucbench.matrix.compatibility import is_oracle
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.running.runner import run_cells
 from ucbench.running.sets import exploiter_sets, leaked_pairs, release_of
 from ucbench.testing import make_run, sample_images
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("tiny_log")
 
 def cells(registry, *poisoners: str, **changes):
     defaults = {"datasets": ["spots"], "victims": ["tiny"], "labelings": ["original"], "trusted": [9]}
-    return expand(Axes(**{**defaults, **changes, "poisoners": list(poisoners)}), registry)
+    return expand(Request(**{**defaults, **changes, "poisoners": list(poisoners)}), registry)
 
 
 @pytest.fixture

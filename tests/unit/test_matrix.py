@@ -12,7 +12,7 @@ from tiny_components import registry
 from ucbench.errors import UsageError
 from ucbench.matrix.cell import Cell, CraftLabels
 from ucbench.matrix.compatibility import check_surrogate
-from ucbench.matrix.matrix import Axes, expand, parse_craft_labels
+from ucbench.matrix.matrix import Request, expand, parse_craft_labels
 from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import PoisonerSpec, SurrogateSpec
 
@@ -21,7 +21,7 @@ REGISTRY = registry()
 
 def cells(**axes) -> list[Cell]:
     defaults = {"datasets": ["spots"], "poisoners": ["stripes"], "victims": ["tiny"], "labelings": ["original"]}
-    return expand(Axes(**{**defaults, **axes}), REGISTRY)
+    return expand(Request(**{**defaults, **axes}), REGISTRY)
 
 
 def described(*names: str, **axes) -> list[tuple]:
@@ -194,7 +194,7 @@ def test_cluster_labels_require_a_model_and_accept_a_named_one():
 )
 def test_preset_may_name_a_surrogate_and_a_requested_one_wins(poisoner, surrogate):
     def used(**axes) -> set[str]:
-        request = Axes(datasets=["digits"], poisoners=[poisoner], victims=["linear"], labelings=["original"], **axes)
+        request = Request(datasets=["digits"], poisoners=[poisoner], victims=["linear"], labelings=["original"], **axes)
         return {str(cell.craft.surrogate) for cell in expand(request, installed()) if not cell.craft.is_reference}
 
     assert used() == {surrogate}
@@ -224,7 +224,7 @@ def test_preset_surrogates_resolve_and_fit_their_poisoners():
     ],
 )
 def test_victim_defaults_by_the_size_of_the_images(dataset, victim):
-    request = Axes([dataset], ["sham"], [], ["original"], schedule=2)
+    request = Request([dataset], ["sham"], [], ["original"], schedule=2)
     found = {cell.victim for cell in expand(request, installed())}
     assert {(one.ref.name, one.ref.preset) for one in found} == {
         (name, preset or None) for name, _, preset in [victim.partition("@")]
@@ -233,7 +233,7 @@ def test_victim_defaults_by_the_size_of_the_images(dataset, victim):
 
 
 def test_each_data_set_has_its_default_victim():
-    request = Axes(["photos", "digits"], ["sham"], [], ["original"])
+    request = Request(["photos", "digits"], ["sham"], [], ["original"])
     pairs = {(cell.dataset.spec.name, str(cell.victim)) for cell in expand(request, installed())}
     assert pairs == {("photos", "airbench@small"), ("digits", "resnet18")}
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tiny_components import registry
 
 from ucbench.matrix.cell import Cell
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.numerics import Numerics
 
 CPU = Numerics("cpu", "float32", 2)
@@ -25,7 +25,7 @@ def last(raised: tuple[tuple[str, int], ...] = (), **axes) -> Cell:
         "labelings": ["original"],
         "defenses": ["dim"],
     }
-    return expand(Axes(**{**defaults, **axes}), registry(*raised))[-1]
+    return expand(Request(**{**defaults, **axes}), registry(*raised))[-1]
 
 
 def release_key(cell: Cell, numerics: Numerics = CPU, part: str = "part") -> str | None:
@@ -124,7 +124,7 @@ def test_labeling_enters_only_the_release_key_of_an_oracle():
 def test_clean_cell_key_has_no_release_craft_seed_or_budget():
     clean = [
         expand(
-            Axes(
+            Request(
                 ["spots"],
                 ["stripes"],
                 ["tiny"],

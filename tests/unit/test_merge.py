@@ -12,7 +12,7 @@ import tiny_components as tiny
 
 from ucbench.errors import DataError
 from ucbench.leaderboard.merge import merge
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.results.frame import read
 from ucbench.results.records import read_record, read_records, record_path, write_record
 from ucbench.results.sheets import sheet_name
@@ -21,7 +21,7 @@ from ucbench.store.keys import key
 from ucbench.store.locks import exclusive
 
 CELLS = expand(
-    Axes(datasets=["spots"], poisoners=["badge"], victims=["tiny"], labelings=["original"], seeds=[(0, 0), (1, 1)]),
+    Request(datasets=["spots"], poisoners=["badge"], victims=["tiny"], labelings=["original"], seeds=[(0, 0), (1, 1)]),
     tiny.registry(),
 )
 

@@ -19,7 +19,7 @@ from filelock import SoftFileLock
 
 from ucbench import api
 from ucbench.errors import StoreError, UsageError
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.numerics import Numerics
 from ucbench.progress import Silent
 from ucbench.results.records import read_records
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("tiny_log")
 
 
 def cells(*poisoners: str):
-    return expand(Axes(["spots"], poisoners, ["tiny"], ["original"]), tiny.registry())
+    return expand(Request(["spots"], poisoners, ["tiny"], ["original"]), tiny.registry())
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from ucbench.export.layouts import PLAIN, Target
 from ucbench.export.release import export_release
 from ucbench.matrix.cell import Cell
 from ucbench.matrix.from_record import cell_of
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.running.compute import compute
 from ucbench.running.sets import release_of
 from ucbench.running.tasks import task_of
@@ -32,7 +32,7 @@ NOTHING = About()
 
 def cells(poisoner: str, **axes) -> list[Cell]:
     named = {"datasets": ["spots"], "victims": ["tiny"], "labelings": ["original"], "seeds": [(0, 0)]} | axes
-    return expand(Axes(poisoners=[poisoner], **named), tiny.registry())
+    return expand(Request(poisoners=[poisoner], **named), tiny.registry())
 
 
 def cell(poisoner: str, **axes) -> Cell:

@@ -8,7 +8,7 @@ import tiny_components as tiny
 import torch
 
 from ucbench.crafting.release import materialise
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.metrics.features import cosine_gap
 from ucbench.metrics.probes import guess_accuracy, linear_probe
 from ucbench.running.evaluate import evaluate
@@ -31,7 +31,7 @@ class Case:
 
     def __init__(self, home) -> None:
         registry = tiny.registry()
-        axes = Axes(
+        axes = Request(
             datasets=["spots:per_class=30"], poisoners=["stripes"], victims=["tiny:width=2,epochs=10,lr=0.2"],
             labelings=["pairs"], mixtures=[0.5], epsilons=[200.0],
         )  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 import tiny_components as tiny
 
 from ucbench.errors import UsageError
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.results.records import read_records
 from ucbench.running.runner import run_cells
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("tiny_log")
 def run(home, *poisoners: str, out=None, session=None, **changes) -> list[dict]:
     registry = tiny.registry()
     defaults = {"datasets": ["spots"], "poisoners": poisoners, "victims": ["tiny"], "labelings": ["original"]}
-    cells = expand(Axes(**{**defaults, **changes}), registry)
+    cells = expand(Request(**{**defaults, **changes}), registry)
     return run_cells(cells, session or tiny.session(home, registry), out=out)
 
 

@@ -8,7 +8,7 @@ import pytest
 import tiny_components as tiny
 import torch
 
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.results.records import read_records
 from ucbench.results.table import rows, to_csv
 from ucbench.running.runner import run_cells
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("tiny_log")
 def run(home, *metrics: str, out=None, rerun="failed", registry=None, **changes) -> list[dict]:
     request = {"datasets": ["spots"], "poisoners": ["stripes"], "victims": ["tiny"], "labelings": ["original"]}
     registry = registry or tiny.registry()
-    cells = expand(Axes(**{**request, **changes}, metrics=metrics), registry)
+    cells = expand(Request(**{**request, **changes}, metrics=metrics), registry)
     return run_cells(cells, tiny.session(home, registry), out=out, rerun=rerun)
 
 
@@ -134,7 +134,7 @@ def test_metric_that_writes_into_its_inputs_fails_alone(tmp_path, monkeypatch, l
     session = tiny.session(tmp_path / "one", registry)
 
     def run_here(poisoner: str, *metrics: str) -> list[dict]:
-        return run_cells(expand(Axes(poisoners=[poisoner], metrics=metrics, **request), registry), session)
+        return run_cells(expand(Request(poisoners=[poisoner], metrics=metrics, **request), registry), session)
 
     if later:
         run_here("stripes")
@@ -173,7 +173,7 @@ def test_table_has_a_column_per_metric(tmp_path):
 
 
 def test_metric_of_an_earlier_version_is_not_reused(tmp_path):
-    request = Axes(["spots"], ["stripes"], ["tiny"], ["original"], metrics=["change"])
+    request = Request(["spots"], ["stripes"], ["tiny"], ["original"], metrics=["change"])
     for version, measured in ((1, 3), (1, 3), (2, 6), (2, 6)):
         registry = tiny.registry(("change", version))
         records = run_cells(expand(request, registry), tiny.session(tmp_path / "store", registry), out=tmp_path / "out")

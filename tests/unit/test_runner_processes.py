@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tiny_components as tiny
 
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.results.records import read_records
 from ucbench.running.runner import run_cells
 
@@ -16,7 +16,7 @@ from ucbench.running.runner import run_cells
 def compute(folder: Path, reverse: bool) -> None:
     """What each process does: the same cells, from either end, once all processes are there."""
     registry = tiny.registry()
-    cells = expand(Axes(["spots"], ["stripes", "badge"], ["tiny"], ["original", "shifted"]), registry)
+    cells = expand(Request(["spots"], ["stripes", "badge"], ["tiny"], ["original", "shifted"]), registry)
     (folder / f"ready-{reverse}").touch()
     deadline = time.monotonic() + 60
     while len(list(folder.glob("ready-*"))) < 2 and time.monotonic() < deadline:

@@ -11,7 +11,7 @@ import pytest
 import tiny_components as tiny
 from filelock import Timeout
 
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.results.records import read_record, record_path, write_record
 from ucbench.running import compute
 from ucbench.running.metric_values import metric_key, training_of
@@ -41,7 +41,7 @@ def run(tmp_path, *poisoners: str, out: str = "out", **options):
     registry = tiny.registry()
     session = tiny.session(tmp_path / "store")
     session.progress = Listening(session.progress)
-    cells = expand(Axes(["spots"], poisoners, ["tiny"], ["original"]), registry)
+    cells = expand(Request(["spots"], poisoners, ["tiny"], ["original"]), registry)
     return run_cells(cells, session, out=tmp_path / out, **options), session.progress.said
 
 
@@ -75,7 +75,7 @@ def test_cells_recorded_with_other_threads_are_named_in_one_line(tmp_path):
     session = tiny.session(tmp_path / "store")
     session = session.with_numerics(replace(session.numerics, threads=session.numerics.threads + 1))
     session.progress = Listening(session.progress)
-    cells = expand(Axes(["spots"], ["stripes", "badge"], ["tiny"], ["original"]), registry)
+    cells = expand(Request(["spots"], ["stripes", "badge"], ["tiny"], ["original"]), registry)
     threads = session.numerics.threads - 1
     hint = f"3 cells have records with threads = {threads}; give --threads {threads} to use them."
     assert [cell.done for cell in plan_session(cells, session, out=tmp_path / "out")] == [False] * 4
@@ -100,7 +100,7 @@ def test_rerun_reports_a_changed_number(tmp_path):
 
 def test_rerun_measures_requested_metrics_again(tmp_path):
     registry = tiny.registry()
-    cells = expand(Axes(["spots"], ["stripes"], ["tiny"], ["original"], metrics=["change"]), registry)
+    cells = expand(Request(["spots"], ["stripes"], ["tiny"], ["original"], metrics=["change"]), registry)
     for rerun, measured in (("failed", 3), ("failed", 3), ("all", 6)):
         records = run_cells(cells, tiny.session(tmp_path / "store", registry), out=tmp_path / "out", rerun=rerun)
         assert tiny.work_done()["measure change"] == measured
@@ -115,7 +115,7 @@ def test_rerun_all_retrains_cells_that_lack_a_requested_metric(tmp_path):
     trained = tiny.work_done()["train TinyNet"]
     session = tiny.session(tmp_path / "store", registry)
     session.progress = Listening(session.progress)
-    cells = expand(Axes(["spots"], ["stripes"], ["tiny"], ["original"], metrics=["change"]), registry)
+    cells = expand(Request(["spots"], ["stripes"], ["tiny"], ["original"], metrics=["change"]), registry)
     records = run_cells(cells, session, out=tmp_path / "out", rerun="all")
     assert tiny.work_done()["train TinyNet"] == 2 * trained
     assert "change.mean" in records[2]["metrics"]
@@ -166,7 +166,7 @@ def test_every_training_of_a_cell_holds_its_lock(tmp_path, monkeypatch):
 
     monkeypatch.setattr(compute, "evaluate", locked)
     for metrics, rerun in (((), "failed"), (("sharpness",), "failed"), ((), "all")):
-        (*_, cell) = expand(Axes(["spots"], ["stripes"], ["tiny"], ["original"], metrics=metrics), registry)
+        (*_, cell) = expand(Request(["spots"], ["stripes"], ["tiny"], ["original"], metrics=metrics), registry)
         assert run_cells([cell], session, rerun=rerun)[0]["status"] == "ok"
     assert len(trained) == 3
 
@@ -179,7 +179,7 @@ def test_metric_that_another_process_measures_is_waited_for(tmp_path):
         began.set()
         yield
 
-    (*_, cell) = expand(Axes(["spots"], ["stripes"], ["tiny"], ["original"], metrics=["sharpness"]), registry)
+    (*_, cell) = expand(Request(["spots"], ["stripes"], ["tiny"], ["original"], metrics=["sharpness"]), registry)
     (plain,) = run_cells([replace(cell, metrics=())], tiny.session(tmp_path, registry))
     session, records = tiny.session(tmp_path, registry), []
     session.store = Store(tmp_path, waiting)

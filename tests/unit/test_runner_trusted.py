@@ -11,7 +11,7 @@ import torch
 
 from ucbench.errors import UsageError
 from ucbench.leaderboard.earlier import earlier_versions
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.plugins.specs import MetricSpec
 from ucbench.results.records import current
 from ucbench.running.runner import run_cells
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("tiny_log")
 
 def cells(**changes):
     request = {"datasets": ["spots"], "poisoners": ["stripes"], "victims": ["tiny"], "labelings": ["original"]}
-    return expand(Axes(**{**request, **changes}), tiny.registry())
+    return expand(Request(**{**request, **changes}), tiny.registry())
 
 
 def run(home, **changes) -> list[dict]:

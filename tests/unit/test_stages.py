@@ -23,7 +23,7 @@ from ucbench.data.budget import sizes
 from ucbench.errors import UsageError
 from ucbench.exploit.defend import prepare
 from ucbench.matrix.cell import Cell
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.plugins.params import Params
 from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import DatasetSpec
@@ -232,7 +232,7 @@ def test_surrogate_without_label_access_receives_no_labels(tmp_path, monkeypatch
     plugin = tiny.Plugin()
     plugin.specs = [replace(r, label_access="none") if r.name == "fitted" else r for r in plugin.specs]
     chosen = expand(
-        Axes(["spots"], ["leaner"], ["tiny"], ["original"], surrogates=["fitted"]), tiny.registry(plugin=plugin)
+        Request(["spots"], ["leaner"], ["tiny"], ["original"], surrogates=["fitted"]), tiny.registry(plugin=plugin)
     )[-1]
     release_of(chosen, tiny.session(tmp_path))
     assert seen == [None]

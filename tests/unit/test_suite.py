@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ucbench.errors import UnmetRequestError, UsageError
 from ucbench.matrix import requests
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.matrix.suite import find_suite, load_suite, shard, shipped_suites
 from ucbench.plugins.registry import Registry, installed
 from ucbench.progress import Silent
@@ -240,7 +240,7 @@ def test_suite_may_begin_with_a_byte_order_mark(tmp_path):
 
 @given(st.integers(1, 9), st.integers(1, 4))
 def test_shards_partition_cells_without_splitting_a_release(count, seeds):
-    axes = Axes(
+    axes = Request(
         datasets=["spots"],
         poisoners=["stripes", "badge", "plain"],
         victims=["tiny", "fixed"],

@@ -9,7 +9,7 @@ import pytest
 import tiny_components as tiny
 import torch
 
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.results.records import read_records
 from ucbench.running.runner import run_cells
 from ucbench.running.stored_victims import is_kept
@@ -38,7 +38,7 @@ def elsewhere(monkeypatch):
 
 def clean(*metrics: str, keep: bool = False):
     request = {"datasets": ["spots"], "poisoners": ["clean"], "victims": ["tiny"], "labelings": ["original"]}
-    (cell,) = expand(Axes(**request, metrics=metrics), tiny.registry())
+    (cell,) = expand(Request(**request, metrics=metrics), tiny.registry())
     return replace(cell, keep_victim=keep)
 
 

@@ -106,7 +106,7 @@ class Axis:
 
     Attributes:
         name: argument of :func:`ucbench.matrix.requests.axes`, and key in records.
-        request: attribute of :class:`ucbench.matrix.matrix.Axes`; empty for seeds, which are paired first.
+        plural: attribute of :class:`ucbench.matrix.matrix.Request`; empty for seeds, which are paired first.
         meaning: one sentence for the help.
         default: the default value; ``()`` for none.
         default_text: what happens without a value, for axes that have no default.
@@ -122,7 +122,7 @@ class Axis:
     type: ValueType
     metavar: str
     meaning: str
-    request: str = ""
+    plural: str = ""
     default: Any = ()
     default_text: str = ""
     columns: tuple[str, ...] = ()
@@ -188,51 +188,51 @@ SMALL = range(9, 64)
 AXES = (
     Axis(
         "dataset", COMPONENT, "NAME", "Data set: photos, digits, parquet:DIR, imagefolder:DIR, ...",
-        request="datasets", default="photos", columns=("dataset",), side="data",
+        plural="datasets", default="photos", columns=("dataset",), side="data",
     ),
     Axis(
         "poisoner", COMPONENT, "NAME", "Poisoner: uc, uc@released:clusters=20, ...; references are added.",
-        request="poisoners", columns=("poisoner", "preset"), side="protector",
+        plural="poisoners", columns=("poisoner", "preset"), side="protector",
     ),
     Axis(
         "surrogate", COMPONENT, "NAME", "The model a poisoner optimises against.",
-        request="surrogates", default_text="the poisoner's", columns=("surrogate",), implied=("none",),
+        plural="surrogates", default_text="the poisoner's", columns=("surrogate",), implied=("none",),
         side="protector",
     ),
     Axis(
         "craft_labels", CRAFT_LABELS, "LABELS", "Labels for label-based poisoners: original, clusters:k=K, predicted.",
-        request="craft_labels", default="original", columns=("craft_labels",), implied=("none", "names", "exploiter"),
+        plural="craft_labels", default="original", columns=("craft_labels",), implied=("none", "names", "exploiter"),
         side="protector",
     ),
     Axis(
         "labeling", COMPONENT, "NAME", "The exploiter's labels.",
-        request="labelings", default="original", columns=("labeling",), side="exploiter",
+        plural="labelings", default="original", columns=("labeling",), side="exploiter",
     ),
     Axis(
         "defense", DEFENSES, "CHAIN", "Defense, or several joined with +; none: only the victim's recipe.",
-        request="defenses", default="none", columns=("defense",), side="exploiter",
+        plural="defenses", default="none", columns=("defense",), side="exploiter",
     ),
     Axis(
         "victim", COMPONENT, "NAME", "Victim: airbench@small, resnet18, resnet18:width=32, timm:MODEL, ...",
-        request="victims", default_text=f"{SMALL_VICTIM} for 9 to 63 px, else {VICTIM}", columns=("victim",),
+        plural="victims", default_text=f"{SMALL_VICTIM} for 9 to 63 px, else {VICTIM}", columns=("victim",),
         side="exploiter",
     ),
     Axis(
         "epsilon", RADIUS, "E", "Radius of linf budgets in 8-bit levels: 8 or 8/255.",
-        request="epsilons", default_text="the data set's, else the poisoner's", columns=("norm", "epsilon"),
+        plural="epsilons", default_text="the data set's, else the poisoner's", columns=("norm", "epsilon"),
         side="protector", unit="8-bit levels",
     ),
     Axis(
         "mixture", FRACTION, "FRACTION", "Poisoned fraction of the training set: 0.4 or 40%.",
-        request="mixtures", default=1.0, columns=("mixture",), side="protector", priority=2,
+        plural="mixtures", default=1.0, columns=("mixture",), side="protector", priority=2,
     ),
     Axis(
         "trusted", COUNT, "N", "Clean labelled images for the exploiter, taken out of the training set.",
-        request="trusted", default=0, columns=("trusted",), side="data", unit="images", priority=2,
+        plural="trusted", default=0, columns=("trusted",), side="data", unit="images", priority=2,
     ),
     Axis(
         "metric", COMPONENT, "NAME", "Measure beyond those in every record; see `ucbench list metric`.",
-        request="metrics",
+        plural="metrics",
     ),
     Axis(
         "seed", SEEDS, "SEEDS", "Craft seeds, each with train seeds of its own: 0, 0-2 or 0,3.", default=0,
@@ -252,7 +252,7 @@ AXES = (
     ),
     Axis(
         "schedule", FACTOR, "FACTOR", "Multiply every victim's epochs: 4x, 0.5x.",
-        request="schedule", default=1.0, side="exploiter", repeatable=False,
+        plural="schedule", default=1.0, side="exploiter", repeatable=False,
     ),
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Any
 from ucbench.errors import UsageError
 from ucbench.matrix.axes import AXES, AXIS
 from ucbench.matrix.cell import Cell
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.plugins.builtin import CLEAN
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.params import DEFAULT_PRESET
@@ -27,14 +27,14 @@ def cell_of(record: Mapping[str, Any], registry: Registry) -> Cell:
     craft_seed = request["train_seed"] if request["craft_seed"] is None else request["craft_seed"]
     # A request names neither what a component decides nor the radius of norms other than linf.
     values = {
-        axis.request: request[axis.name]
+        axis.plural: request[axis.name]
         for axis in AXES
-        if axis.request and axis.columns and request[axis.name] not in axis.implied
+        if axis.plural and axis.columns and request[axis.name] not in axis.implied
     }
     if request["norm"] != "linf":
         del values["epsilons"]
-    axes = Axes(**{**values, "poisoners": poisoner, "seeds": [(craft_seed, request["train_seed"])]})
-    for cell in expand(axes, registry):
+    requested = Request(**{**values, "poisoners": poisoner, "seeds": [(craft_seed, request["train_seed"])]})
+    for cell in expand(requested, registry):
         if cell.describe() == request:
             return cell
     raise UsageError(

@@ -31,8 +31,8 @@ FALLBACK_EPSILON = 8.0
 
 
 @dataclass(frozen=True)
-class Axes:
-    """A request: the values of every axis, see :data:`ucbench.matrix.axes.AXES`.
+class Request:
+    """The values of every axis, see :data:`ucbench.matrix.axes.AXES`.
 
     Each takes one value or several, as text or typed, and becomes a list of typed values.
 
@@ -69,12 +69,12 @@ class Axes:
 
     def __post_init__(self) -> None:
         for axis in AXES:
-            if axis.request:
-                value = getattr(self, axis.request)
-                object.__setattr__(self, axis.request, axis.values(value) if axis.repeatable else axis.read(value))
+            if axis.plural:
+                value = getattr(self, axis.plural)
+                object.__setattr__(self, axis.plural, axis.values(value) if axis.repeatable else axis.read(value))
 
 
-def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None = None) -> list[Cell]:
+def expand(request: Request, registry: Registry, keep: Callable[[Cell], bool] | None = None) -> list[Cell]:
     """All cells of the request without duplicates, each after its references.
 
     Args:
@@ -83,37 +83,40 @@ def expand(axes: Axes, registry: Registry, keep: Callable[[Cell], bool] | None =
     Raises:
         UsageError: for unknown names, parameters or values, and for those that do not fit together.
     """
-    if not axes.seeds:
+    if not request.seeds:
         raise UsageError("No seeds: give at least one, such as --seed 0 or --seed 0-2.")
-    datasets = [registry.resolve(DatasetSpec, text) for text in axes.datasets]
-    poisoners = [registry.resolve(PoisonerSpec, text) for text in axes.poisoners]
-    labelings = [registry.resolve(LabelingSpec, text) for text in axes.labelings]
-    defenses = [_chain(text, registry) for text in axes.defenses]
+    datasets = [registry.resolve(DatasetSpec, text) for text in request.datasets]
+    poisoners = [registry.resolve(PoisonerSpec, text) for text in request.poisoners]
+    labelings = [registry.resolve(LabelingSpec, text) for text in request.labelings]
+    defenses = [_chain(text, registry) for text in request.defenses]
     victims = [
-        [_at_schedule(registry.resolve(VictimSpec, text), axes.schedule) for text in axes.victims or [_victim(dataset)]]
+        [
+            _at_schedule(registry.resolve(VictimSpec, text), request.schedule)
+            for text in request.victims or [_victim(dataset)]
+        ]
         for dataset in datasets
     ]
-    metrics = tuple(registry.resolve(MetricSpec, text) for text in axes.metrics)
+    metrics = tuple(registry.resolve(MetricSpec, text) for text in request.metrics)
     clean, sham = registry.resolve(PoisonerSpec, CLEAN), registry.resolve(PoisonerSpec, SHAM)
     # All exploiters share the crafts of a data set and seed.
     crafts = {
-        (index, seed): [craft for one in poisoners for craft in _crafts(one, dataset, axes, registry, seed)]
+        (index, seed): [craft for one in poisoners for craft in _crafts(one, dataset, request, registry, seed)]
         for index, dataset in enumerate(datasets)
-        for seed, _ in axes.seeds
+        for seed, _ in request.seeds
     }
     exploiters = (
         (*exploiter, victim)
-        for exploiter in itertools.product(enumerate(datasets), axes.trusted, labelings, defenses)
+        for exploiter in itertools.product(enumerate(datasets), request.trusted, labelings, defenses)
         for victim in victims[exploiter[0][0]]
     )
     cells: dict[str, Cell] = {}
     for (index, dataset), trusted, labeling, defense, victim in exploiters:
         candidates = (
             Cell(dataset, craft, labeling, defense, victim, mixture, train_seed, trusted, metrics)
-            for craft_seed, train_seed in axes.seeds
+            for craft_seed, train_seed in request.seeds
             for craft in crafts[index, craft_seed]
             # Mixtures of unperturbed images are the same: one clean cell serves all.
-            for mixture in ([1.0] if craft.is_clean else axes.mixtures)
+            for mixture in ([1.0] if craft.is_clean else request.mixtures)
         )
         selected = [cell for cell in candidates if keep is None or keep(cell)]
         if selected:  # what a suite leaves out need not fit together
@@ -165,7 +168,11 @@ def _chain(text: str, registry: Registry) -> tuple[Component[DefenseSpec], ...]:
 
 
 def _crafts(
-    poisoner: Component[PoisonerSpec], dataset: Component[DatasetSpec], axes: Axes, registry: Registry, craft_seed: int
+    poisoner: Component[PoisonerSpec],
+    dataset: Component[DatasetSpec],
+    request: Request,
+    registry: Registry,
+    craft_seed: int,
 ) -> Iterable[Craft]:
     """The crafts of one poisoner: its surrogates x craft labels x budgets."""
     spec = poisoner.spec
@@ -177,34 +184,34 @@ def _crafts(
         base = registry.resolve(PoisonerSpec, poisoner.params.poisoner)
         if base.spec.name in (CLEAN, SHUFFLED):
             raise UsageError(f"{poisoner} cannot shuffle {base}: name a poisoner, as in shuffled:uc.")
-        for craft in _crafts(base, dataset, axes, registry, craft_seed):
+        for craft in _crafts(base, dataset, request, registry, craft_seed):
             yield replace(craft, poisoner=poisoner, base=craft)
         return
-    for labels in _craft_labels(spec, axes, registry):
+    for labels in _craft_labels(spec, request, registry):
         # A poisoner without a surrogate gets one only to cluster its features into craft labels.
         uses_surrogate = bool(spec.surrogate) or (labels.source == "clusters" and labels.model is None)
-        names = (axes.surrogates or [surrogate_of(poisoner)]) if uses_surrogate else [""]
+        names = (request.surrogates or [surrogate_of(poisoner)]) if uses_surrogate else [""]
         surrogates = [registry.resolve(SurrogateSpec, name) if name else None for name in names]
-        for surrogate, budget in itertools.product(surrogates, _budgets(poisoner, dataset, axes)):
+        for surrogate, budget in itertools.product(surrogates, _budgets(poisoner, dataset, request)):
             yield Craft(poisoner, surrogate, labels, budget, craft_seed)
 
 
-def _craft_labels(spec: PoisonerSpec, axes: Axes, registry: Registry) -> list[CraftLabels]:
+def _craft_labels(spec: PoisonerSpec, request: Request, registry: Registry) -> list[CraftLabels]:
     if spec.oracle:
         return [CraftLabels("exploiter")]
     if spec.label_access != "full":
         return [CraftLabels(spec.label_access)]
-    return [_with_model(parse_craft_labels(text, registry), spec, axes, registry) for text in axes.craft_labels]
+    return [_with_model(parse_craft_labels(text, registry), spec, request, registry) for text in request.craft_labels]
 
 
-def _with_model(labels: CraftLabels, spec: PoisonerSpec, axes: Axes, registry: Registry) -> CraftLabels:
+def _with_model(labels: CraftLabels, spec: PoisonerSpec, request: Request, registry: Registry) -> CraftLabels:
     if labels.model is not None or labels.source == "original":
         return labels
-    if labels.source == "clusters" and axes.surrogates and not spec.surrogate:
+    if labels.source == "clusters" and request.surrogates and not spec.surrogate:
         return labels  # the poisoner does not use the requested surrogate, so that one is for the clusters
-    if not axes.labeler:
+    if not request.labeler:
         raise UsageError(f"Craft labels {labels} need a model: name one, as in {labels.source}:model=NAME.")
-    return replace(labels, model=registry.resolve(SurrogateSpec, axes.labeler))
+    return replace(labels, model=registry.resolve(SurrogateSpec, request.labeler))
 
 
 def parse_craft_labels(text: str, registry: Registry) -> CraftLabels:
@@ -243,12 +250,12 @@ def native_budget(spec: PoisonerSpec, params: object) -> Budget:
     return Budget(norm, epsilon or FALLBACK_EPSILON if norm == "linf" else epsilon)
 
 
-def _budgets(poisoner: Component[PoisonerSpec], dataset: Component[DatasetSpec], axes: Axes) -> list[Budget]:
+def _budgets(poisoner: Component[PoisonerSpec], dataset: Component[DatasetSpec], request: Request) -> list[Budget]:
     native = native_budget(poisoner.spec, poisoner.params)
     if native.norm != "linf":
         return [native]
-    if axes.epsilons:
-        return [Budget("linf", epsilon) for epsilon in axes.epsilons]
+    if request.epsilons:
+        return [Budget("linf", epsilon) for epsilon in request.epsilons]
     return [Budget("linf", dataset.spec.epsilon) if dataset.spec.epsilon else native]
 
 

@@ -10,7 +10,7 @@ from ucbench.errors import UsageError, did_you_mean
 from ucbench.matrix.axes import AXES, AXIS, DEFAULT_LABELER
 from ucbench.matrix.cell import Cell
 from ucbench.matrix.compatibility import is_oracle
-from ucbench.matrix.matrix import Axes, dedup_key, expand
+from ucbench.matrix.matrix import Request, dedup_key, expand
 from ucbench.matrix.suite import Suite, find_suite, shipped_suites
 from ucbench.matrix.suite import shard as part_of
 from ucbench.plugins.manager import suite_paths
@@ -39,7 +39,7 @@ def axes(
     craft_seed: Seeds = None,
     train_seed: Seeds = None,
     schedule: str | float = AXIS["schedule"].default,
-) -> Axes:
+) -> Request:
     """Build a request. Every axis takes one value or several; every metric is measured for every cell.
 
     ``seed`` ("0-2", "0,4", [0, 4]) sets craft seeds. Every craft seed C has ``trainings`` N of its own, with train
@@ -64,11 +64,11 @@ def axes(
     else:
         crafts, trains = (AXIS["seed"].read(0 if text is None else text) for text in (craft_seed, train_seed))
         pairs = [(craft, train) for craft in crafts for train in trains]
-    request = {axis.request: values[axis.name] for axis in AXES if axis.request}
-    return Axes(**request, labeler=DEFAULT_LABELER, seeds=pairs)
+    request = {axis.plural: values[axis.name] for axis in AXES if axis.plural}
+    return Request(**request, labeler=DEFAULT_LABELER, seeds=pairs)
 
 
-def axes_of(function: str, values: dict[str, Any]) -> Axes:
+def axes_of(function: str, values: dict[str, Any]) -> Request:
     """As :func:`axes`; a name that is no axis, and no poisoner, are errors of ``function``."""
     if unknown := [name for name in values if name not in AXIS]:
         raise UsageError(

@@ -14,7 +14,7 @@ from ucbench.data.imageset import ImageSet
 from ucbench.data.params import DatasetParams
 from ucbench.exploit.labels import LabelRun
 from ucbench.matrix.cell import Cell
-from ucbench.matrix.matrix import Axes, expand
+from ucbench.matrix.matrix import Request, expand
 from ucbench.plugins import builtin
 from ucbench.plugins.hookspecs import hookimpl
 from ucbench.plugins.manager import load_module
@@ -107,5 +107,5 @@ def small_registry() -> Registry:
 
 def small_cells(*poisoners: str, seeds: int = 2, registry: Registry | None = None) -> list[Cell]:
     """The cells of these poisoners and their references with ``seeds`` seeds; ``registry`` may have more poisoners."""
-    axes = Axes(["few"], poisoners, ["linear"], ["own"], seeds=[(seed, seed) for seed in range(seeds)])
-    return expand(axes, registry or small_registry())
+    request = Request(["few"], poisoners, ["linear"], ["own"], seeds=[(seed, seed) for seed in range(seeds)])
+    return expand(request, registry or small_registry())
