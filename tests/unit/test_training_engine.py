@@ -245,9 +245,12 @@ class TestTargets:
 
 class TestDiverging:
     def test_fit_raises_on_a_non_finite_loss(self):
-        class Broken:
+        class Broken:  # after the first batch, in which its images are checked
+            batches = 0
+
             def mix(self, x, targets, run, generator):
-                return x * torch.nan, targets
+                self.batches += 1
+                return (x if self.batches == 1 else x * torch.nan), targets
 
         with pytest.raises(DivergedError, match="diverged in epoch 1: the mean loss is nan"):
             fit(defenses=(("broken", Broken()),))
