@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import pickle
 import re
 import types
 import xml.etree.ElementTree as ElementTree
@@ -26,6 +27,13 @@ from ucbench.plugins.params import Params
 from ucbench.plugins.registry import Registry
 from ucbench.testing import check_exporter
 from ucbench.testing.exporters import NASTY, TITLE, sample_leaderboard
+
+
+def test_sample_leaderboard_can_be_copied_and_made_into_plain_data():
+    sample = sample_leaderboard()
+    assert repr(pickle.loads(pickle.dumps(sample))) == repr(sample)
+    names = [block["entries"][0]["values"]["poisoner"] for block in dataclasses.asdict(sample)["blocks"]]
+    assert names == ["alder", "cedar"]
 
 
 def unescaped(text: str) -> str:
@@ -213,7 +221,7 @@ class Brittle(Names):
         (Ranked, r"every entry must be in the text.* lacks the poisoner 'birch'"),
         (OfOneBlock, r"every entry must be in the text.* lacks the poisoner 'cedar'"),
         (Wordy, r"every entry must be in the text.* no accuracy of 'birch'"),
-        (Counting, "equal leaderboards must give equal texts"),
+        (Counting, "leaderboards of the same content must give equal texts"),
         (Bytes, "must return text"),
         (Brittle, "export"),
     ],

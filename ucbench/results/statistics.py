@@ -6,7 +6,6 @@ import functools
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -124,7 +123,7 @@ class Nested(NamedTuple):
     trainings: tuple[int, int]
     craft_sd: float
     training_sd: float
-    means: Mapping[int, float] = MappingProxyType({})
+    means: Mapping[int, float]
 
     @property
     def trainings_text(self) -> str:

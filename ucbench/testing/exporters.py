@@ -26,8 +26,10 @@ def sample_leaderboard() -> Leaderboard:
     All accuracies of an entry are equal, so that a format may show any of them.
     """
     complete, gone = Interval(61.5, 2.25, 4), Interval(0.325, 0.05, 4)
-    several = Nested(complete, (3, 3), 1.5, 0.75)
-    second, third = (Nested(Interval(mean, math.nan, 1), (1, 1), math.nan, math.nan) for mean in (43.5, 72.5))
+    several = Nested(complete, (3, 3), 1.5, 0.75, dict.fromkeys(range(4), 61.5))
+    second, third = (
+        Nested(Interval(mean, math.nan, 1), (1, 1), math.nan, math.nan, {0: mean}) for mean in (43.5, 72.5)
+    )
     passed = Judgement("passed", "Gate: passed.")
     linf = {"norm": "linf", "epsilon": 8.0, "mixture": 1.0, "trusted": 0, "label_access": "none"}
     unbounded = {"norm": "unbounded", "epsilon": None, "mixture": 0.5, "trusted": 20, "label_access": "full"}
@@ -52,7 +54,7 @@ def sample_leaderboard() -> Leaderboard:
 TEXT = Rule("text", "export() must return text", "Return one str, even for a leaderboard without entries.")
 REPEATABLE = Rule(
     "repeatable",
-    "equal leaderboards must give equal texts",
+    "leaderboards of the same content must give equal texts",
     "Leave out dates, and everything else that does not follow from leaderboard and title.",
 )
 COMPLETE = Rule(
