@@ -349,9 +349,10 @@ def analyze(
     wanted = AnalysisRequest(layer, pairs, maps)
     session = open_session(device=device, dtype=dtype, threads=threads, progress=progress)
     if results is not None:
-        return analyze_folder(Path(results).expanduser(), session, wanted, out=_folder(out), executor=executor)
-    cells = expand(axes_of("analyze", axis), session.registry)
-    analysis = analyze_session(cells, session, wanted, out=_folder(out), executor=executor)
+        analysis = analyze_folder(Path(results).expanduser(), session, wanted, out=_folder(out), executor=executor)
+    else:
+        cells = expand(axes_of("analyze", axis), session.registry)
+        analysis = analyze_session(cells, session, wanted, out=_folder(out), executor=executor)
     if progress is None:
-        _warn_of(analysis.failed, len(cells))
+        _warn_of(analysis.failed, len(analysis.table) + len(analysis.failed))
     return analysis

@@ -33,6 +33,7 @@ from ucbench.running.tasks import task_of
 from ucbench.steps import run_session
 from ucbench.training.engine import Engine
 from ucbench_measures import mine
+from ucbench_measures.geometry import Covariance
 
 AXES = ("--dataset", "spots", "--victim", "tiny", "--device", "cpu", "--dtype", "float32", "--threads", "1")
 CRAFTS = ("--poisoner", "badge", "--poisoner", "stripes")
@@ -268,6 +269,23 @@ def test_analyze_warns_of_failed_cells_in_python(caplog):
     found = ucbench.analyze(**axes, device="cpu", dtype="float32", threads=1, pairs=30, maps=0)
     assert [record["request"]["poisoner"] for record in found.failed] == ["bad:raises"]
     assert "1 of 4 cells failed. The first, of bad:raises: RuntimeError: the optimiser gave up" in caplog.text
+
+
+def test_analyze_of_a_folder_warns_of_cells_that_cannot_be_measured(caplog, tmp_path, monkeypatch):
+    numerics = {"device": "cpu", "dtype": "float32", "threads": 1}
+    ucbench.run(dataset="spots", victim="tiny", poisoner=["badge", "stripes"], out=tmp_path, **numerics)
+    compute, calls = Covariance.compute, []
+
+    def broken_once(metric, context):
+        calls.append(context)
+        if len(calls) == 1:
+            raise RuntimeError("broken measure")
+        return compute(metric, context)
+
+    monkeypatch.setattr(Covariance, "compute", broken_once)
+    found = ucbench.analyze(tmp_path, pairs=30, maps=0, **numerics)
+    (failed,) = found.failed
+    assert f"1 of 4 cells failed. The first, of {failed['request']['poisoner']}: RuntimeError: broken" in caplog.text
 
 
 def test_analysis_without_a_finished_cell_says_why_the_first_failed():
