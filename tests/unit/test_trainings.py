@@ -9,6 +9,7 @@ import pytest
 import tiny_components as tiny
 import torch
 
+from ucbench.errors import StoreError
 from ucbench.matrix.matrix import Request, expand
 from ucbench.results.records import read_records
 from ucbench.running.runner import run_cells
@@ -99,6 +100,22 @@ def test_rerun_that_fails_after_its_training_leaves_no_victim_to_the_earlier_rec
     assert failed["status"] == "failed"
     assert run(tmp_path) == before
     run(tmp_path, "last-loss")
+
+
+def test_record_of_a_victim_that_cannot_be_stored_has_its_metrics(tmp_path, monkeypatch):
+    session = tiny.session(tmp_path / "store", tiny.registry())
+    put = type(session.store).put
+
+    def full(store, kind, *rest):
+        if kind == "victim":
+            raise StoreError("no space left")
+        return put(store, kind, *rest)
+
+    monkeypatch.setattr(type(session.store), "put", full)
+    with pytest.raises(StoreError, match="no space left"):
+        run_cells([clean("last-loss", keep=True)], session, out=tmp_path / "out")
+    (record,) = read_records(tmp_path / "out")
+    assert record["metrics"]["last-loss.value"] == loss(record)
 
 
 def test_metric_that_needs_another_training_replaces_the_record_with_all_metrics(tmp_path, elsewhere):

@@ -76,10 +76,10 @@ def _train(task: Task, session: Session, earlier: Record | None = None) -> Recor
     same = earlier if earlier is not None and training_of(earlier) == training_of(new) else None
     values: MetricValues = {}
     try:
-        if cell.keep_victim:
-            keep(result.trained, task, session)
         wanted = cell.metrics if same is None else _missing(same, task, session)
         values, metric_error = measure_apart(wanted, result.sets, cell, session, result.trained)
+        if cell.keep_victim:  # where it cannot be stored, the record at least has what was measured
+            keep(result.trained, task, session)
         if metric_error is not None and same is None and (task.force or earlier is not None):
             raise metric_error  # what is stored of earlier stays
         _store_values(values, new, task, session)  # before the record, since they are of this training alone
