@@ -67,7 +67,8 @@ def evaluate(
         pipeline = pipeline_of(cell.defense)
         with session.progress.stage("labeling and preparing"):
             sets = exploiter_sets(cell, release, session)
-            learns = any(part.spec.leaked for part in cell.defense)
+            preparing = zip(cell.defense, pipeline.preparing, strict=True)
+            learns = any(part.spec.leaked for part, prepares in preparing if prepares)
             leaked = leaked_pairs(cell, release, sets, session) if learns else None
             prepared, prepare_run = prepare(
                 cell.defense, pipeline, sets.train, sets.source, cell.craft.seed or 0, session, sets.trusted, leaked
