@@ -136,6 +136,12 @@ def test_wrong_images_of_mix_and_at_test_are_errors_that_name_the_defense(change
         pipeline.at_test(x) if stage == "at_test" else pipeline.mix(x, torch.eye(2), make_run(stage="train"), GENERATOR)
 
 
+def test_second_of_two_equally_named_parts_is_checked_too():
+    pipeline = DefensePipeline([("same", Returning(lambda x: x)), ("same", Returning(lambda x: 255 * x + 1))])
+    with pytest.raises(ContractError, match="Defense same: at_test"):
+        pipeline.at_test(torch.rand(2, 3, 4, 4))
+
+
 TARGETS = r"mix\(\) must return float32 targets \[2, 2\] that are probabilities\. "
 
 

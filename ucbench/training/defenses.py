@@ -113,7 +113,7 @@ class DefensePipeline(TrainingHooks):
     def __init__(self, parts: Sequence[tuple[str, Any]] = ()) -> None:
         self._parts = tuple(parts)
         self._attacked = self._blocked = 0
-        self._checked: set[tuple[str, str]] = set()
+        self._checked: set[tuple[int, str]] = set()
         for name, part in parts:
             if not any(hasattr(part, stage) for stage in _STAGES):
                 raise UsageError(f"{name} does nothing: its class has none of the methods {', '.join(_STAGES)}.")
@@ -201,13 +201,12 @@ class DefensePipeline(TrainingHooks):
 
     def augment(self, x: Tensor, run: DefenseRun, generator: torch.Generator) -> Tensor:
         for name, part in () if self._through else self._having("augment"):
-            x = _checked(name, "augment()", self._checked, part.augment, x, run, generator)
+            x = _checked(name, part, "augment", self._checked, x, run, generator)
         return x
 
     def mix(self, x: Tensor, targets: Tensor, run: DefenseRun, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         for name, part in self._having("mix"):
-            returned = _checked(name, "mix()", self._checked, part.mix, x, targets, run, generator)
-            x, targets = returned
+            x, targets = _checked(name, part, "mix", self._checked, x, targets, run, generator)
         return x, targets
 
     def rates(self, model: nn.Module, run: DefenseRun) -> dict[str, float]:
@@ -220,34 +219,33 @@ class DefensePipeline(TrainingHooks):
     def at_test(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):  # evaluations call it where the network is autocast
             for name, part in self._having("at_test"):
-                x = _checked(name, "at_test()", self._checked, part.at_test, x)
+                x = _checked(name, part, "at_test", self._checked, x)
         return x
 
 
-def _checked(
-    name: str, stage: str, checked: set[tuple[str, str]], call: Callable[..., Any], x: Tensor, *others: Any
-) -> Any:
+def _checked(name: str, part: Any, stage: str, checked: set[tuple[int, str]], x: Tensor, *others: Any) -> Any:
     """What a part's ``stage`` returns; the first batch is checked, as a look at each would wait for a GPU.
 
     Args:
-        checked: names and stages of the parts whose first batch was right.
-        others: what ``call`` takes after the images; the first are the targets where it mixes.
+        checked: parts, by identity since a chain may repeat one, and their stages, whose first batch was right.
+        others: what the stage takes after the images; the first are the targets where it mixes.
 
     Raises:
         ContractError: if it returns no images of the same shape and type in [0, 1], or with them no such targets.
     """
-    if (name, stage) in checked:
+    call = getattr(part, stage)
+    if (id(part), stage) in checked:
         return call(x, *others)
     # A stage may write into its inputs.
-    images, targets = x.detach().clone(), others[0].clone() if stage == "mix()" else None
+    images, targets = x.detach().clone(), others[0].clone() if stage == "mix" else None
     returned = call(x, *others)
     if targets is None:
-        wrong = _broken(images_rule(stage, images), misfit(images, returned))
+        wrong = _broken(images_rule(f"{stage}()", images), misfit(images, returned))
     else:
-        wrong = _wrong_mixture(stage, images, targets, returned)
+        wrong = _wrong_mixture(f"{stage}()", images, targets, returned)
     if wrong:
         raise ContractError(f"Defense {name}: {wrong}")
-    checked.add((name, stage))
+    checked.add((id(part), stage))
     return returned
 
 
@@ -278,7 +276,7 @@ class _Augmented(nn.Module):
         parts: Sequence[tuple[str, Any]],
         run: DefenseRun,
         generator: torch.Generator,
-        checked: set[tuple[str, str]],
+        checked: set[tuple[int, str]],
     ) -> None:
         super().__init__()
         self.model = model
@@ -290,7 +288,7 @@ class _Augmented(nn.Module):
         images = x
         with torch.autocast(x.device.type, enabled=False):  # as in the stage that this replaces
             for name, part in self._parts:
-                augmented = _checked(name, "augment()", self._checked, part.augment, x, self._run, self._generator)
+                augmented = _checked(name, part, "augment", self._checked, x, self._run, self._generator)
                 if x.requires_grad and not augmented.requires_grad:
                     raise UsageError(f"No attack can go through the defense {name}: it passes no gradient.")
                 x = augmented
