@@ -66,6 +66,10 @@ def test_summary_tells_crafts_from_trainings(printed, records):
         for place, accuracy in enumerate(accuracies)
     ]
     text = printed(records + nested)
+    assert "Mean over 2 craft seeds." in text
+    assert "Mean ± half-width of the 95 % t interval over 2" in printed(
+        [*boards.rows_of({"clean": [90, 92, 91]}), *nested]
+    )
     lsp = next(line for line in text.splitlines() if line.startswith("lsp"))
     assert "45.0 (42.0, 48.0)" in lsp
     assert "  4.2 crafts, 1.0 trainings  " in lsp

@@ -273,9 +273,10 @@ def tiers_command(
         print_notes(f"{setting_heading(one.setting)}:", one.verdict)
         print_table(to_columns(one), layout)
     bests = (best for one in tables for _, tiers in one.lines for best in tiers.values())
-    has_pairs = any(isinstance(best, Best) and best.accuracy.n == 2 for best in bests)
+    means = [best.accuracy for best in bests if isinstance(best, Best)]
+    half = " ± half-width of the 95 % t interval" if any(mean.is_shown for mean in means) else ""
     print_notes(
-        "\nMean of the best defense of a tier ± half-width of the 95 % t interval, in percent."
-        + (f" {BOTH}" if has_pairs else "")
+        f"\nMean of the best defense of a tier{half}, in percent."
+        + (f" {BOTH}" if any(mean.n == 2 for mean in means) else "")
         + " Incomplete: no defense of the tier has all crafts; how many one has."
     )

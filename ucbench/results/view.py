@@ -94,7 +94,7 @@ def _seeds(groups: Sequence[Summary]) -> list[str]:
         return []
     if count == 1:
         return [f"One {kind} seed: exploratory, no intervals. Repeat with --seed 0-{ENOUGH_CRAFTS - 1}."]
-    half = "" if count == 2 else " ± half-width of the 95 % t interval"
+    half = " ± half-width of the 95 % t interval" if any(group.accuracy.interval.is_shown for group in groups) else ""
     text = f"Mean{half} over {count} {kind} seeds."
     if any(group.accuracy.trainings[1] > 1 for group in groups):
         text += " n: crafts x trainings on each."
