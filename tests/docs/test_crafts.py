@@ -8,6 +8,7 @@ import doc_pages  # noqa: F401
 import pytest
 from _ext import crafts
 
+from ucbench.errors import DataError
 from ucbench.results.records import read_records
 
 BOARD = "photos-core/v1"
@@ -55,5 +56,5 @@ def test_table_keeps_releases_from_several_networks_apart(surrogate):
 
 
 def test_table_of_a_board_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match="notes no errors"):
+    with pytest.raises(DataError, match=r"There are no records in .*never-run"):
         crafts.crafts("never-run/v1")
