@@ -93,7 +93,8 @@ def _seeds(groups: Sequence[Summary]) -> list[str]:
     if count == 0:
         return []
     if count == 1:
-        return [f"One {kind} seed: exploratory, no intervals. Repeat with --seed 0-{ENOUGH_CRAFTS - 1}."]
+        units = "crafts" if crafted else "trainings"
+        return [f"One {kind} seed: exploratory, no intervals over {units}. Repeat with --seed 0-{ENOUGH_CRAFTS - 1}."]
     half = " ± half-width of the 95 % t interval" if any(group.accuracy.interval.is_shown for group in groups) else ""
     text = f"Mean{half} over {count} {kind} seeds."
     if any(group.accuracy.trainings[1] > 1 for group in groups):
