@@ -1,4 +1,4 @@
-"""Plugins that observe a run: told of what is new, and unable to change it."""
+"""Plugins that observe a run: they get what is new, and cannot change it."""
 
 from __future__ import annotations
 
