@@ -62,6 +62,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         surrogate=_SURROGATE,
         fidelity="`paper` is the linf 8 form of APBench, 100 steps from zero without augmentation, where the authors' "
         "own experiments use l2 0.5 and a VGG-16; images take all their steps batch by batch, which makes no "
-        "difference to a fixed classifier; `standard` takes fewer steps; in all, a surrogate of width 16 unless one is "
-        "named",
+        "difference to a fixed classifier; `standard` takes fewer steps, against a classifier of width 16 that is "
+        "trained for eight epochs, `paper` against that of adv-poison's `paper`, where APBench loads a ready one of "
+        "full width without normalisation",
     )

@@ -75,3 +75,4 @@ class HypoParams(SignedStepsParams):
         "quick": {"steps": 10},
         "paper": {"steps": 100, "step": 0.1},
     }
+    surrogates: ClassVar[Mapping[str, str]] = {"paper": "trained@adv-poison"}

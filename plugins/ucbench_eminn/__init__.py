@@ -11,14 +11,14 @@ PAPER = (
 _PUE = "D. Wang, M. Xue, B. Li, S. Camtepe, L. Zhu: Provably Unlearnable Data Examples. NDSS 2025. arXiv 2405.03316"
 
 _SWEEPS = (
-    "`released` and `paper` have the official code's settings for CIFAR-10, with a bound on the sweeps that it lacks; "
-    "`standard` is the same procedure at a smaller batch and at most 20 sweeps. Negative noise, which the official "
-    "code loses when it adds it, is kept unless legacy_positive_only is set. The network learns images plus noise cut "
-    "to [0, 1], in the code without that cut. Perturbations are cut to what keeps the images in [0, 1] after every "
-    "step, in the code after all but the last: noise differs by a step's length at most. Batches of a pass differ by "
-    "one image at most. "
+    "`released` and `paper` have the official code's settings for CIFAR-10, with a bound on the sweeps that it lacks. "
+    "Negative noise, which the official code loses when it adds it, is kept unless legacy_positive_only is set. The "
+    "network learns images plus noise cut to [0, 1], in the code without that cut. Perturbations are cut to what keeps "
+    "the images in [0, 1] after every step, in the code after all but the last: noise differs by a step's length at "
+    "most. Batches of a pass differ by one image at most. "
 )
-_SURROGATE = "The default surrogate has a quarter of the published width, that of `paper` has all of it"
+_SURROGATE = "The default surrogate has a quarter of the published width, that of {} has all of it"
+_STANDARD = "`standard` is the same procedure at a smaller batch, with {}5 to 20 sweeps."
 
 
 @hookimpl
@@ -41,7 +41,9 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         trains_surrogate=True,
         fidelity=(
             f"{_SWEEPS}Every pass is shuffled, where the code takes the stored order. `apbench` and `rem` follow those "
-            f"repositories' settings, `rem` without its augmentation and its shift of pixels. {_SURROGATE}"
+            f"repositories' settings, `rem` without its augmentation and its shift of pixels. "
+            f"{_STANDARD.format('a quarter of the steps, each twice as long, and ')} "
+            f"{_SURROGATE.format('the other presets but `quick`')}"
         ),
     )
     yield PoisonerSpec(
@@ -60,7 +62,10 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         native_epsilon=8,
         surrogate="resnet18:width=16",
         trains_surrogate=True,
-        fidelity=(f"{_SWEEPS}Fitted on all images, where the official scripts take a fifth of them. {_SURROGATE}"),
+        fidelity=(
+            f"{_SWEEPS}Fitted on all images, where the official scripts take a fifth of them. {_STANDARD.format('')} "
+            f"{_SURROGATE.format('`released` and `paper`')}"
+        ),
     )
     yield PoisonerSpec(
         name="pue",
@@ -87,7 +92,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
             "norm once a step, in the code after every draw; fitted on all images, where the code can take a fifth of "
             "them; perturbations are cut to what keeps the images in [0, 1] after every step, in the code after "
             "all but the last; the certification is the metric `certified-learnability`; the paper was read in its "
-            f"abstract and the notes of its repository. {_SURROGATE}"
+            f"abstract and the notes of its repository. {_SURROGATE.format('`released` and `paper`')}"
         ),
     )
     yield PoisonerSpec(
@@ -109,8 +114,9 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         fidelity=(
             "`released` has the code's 60 epochs in batches of 512, but no crop and flip, and a cosine that moves at "
             "every step, there every epoch; one pass of ascent, which is not repeated until an error is reached; "
-            "perturbations cut to what keeps the images in [0, 1] after every step. The default surrogate has a "
-            "quarter of the published width; resnet18 has all of it"
+            "perturbations cut to what keeps the images in [0, 1] after every step; `standard` trains a third of the "
+            "epochs at a smaller batch; negative noise, which the official code loses when it adds it, is kept. "
+            f"{_SURROGATE.format('`released`')}"
         ),
     )
 

@@ -23,8 +23,8 @@ _RELEASED_NOISE: Mapping[str, Any] = {
     "train_draws": 100,
     "draws": 10,
 }
-#: The published width, without normalisation.
-_PUBLISHED: Mapping[str, str] = {"paper": "resnet18"}
+#: The published width, without normalisation, for the presets that follow a paper or a repository.
+_PUBLISHED: Mapping[str, str] = dict.fromkeys(("paper", "released"), "resnet18")
 
 
 class SurrogateTraining(Params):
@@ -35,7 +35,7 @@ class SurrogateTraining(Params):
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(5e-4, ge=0, description="coupled decay of all weights (official code: 5e-4)")
     clip_norm: float | None = Field(5.0, gt=0, description="largest gradient norm, or none")
-    step: float = Field(0.2, gt=0, le=1, description="length of a signed step in units of epsilon")
+    step: float = Field(0.2, gt=0, le=1, description="length of a signed step in units of epsilon (official code: 0.1)")
 
 
 class SweepParams(SurrogateTraining):
@@ -45,7 +45,9 @@ class SweepParams(SurrogateTraining):
     lr_drop_every: int | None = Field(
         None, ge=1, description="surrogate steps after which its learning rate falls to a tenth, each time"
     )
-    steps: int = Field(5, ge=1, description="signed descent steps of a sweep on every perturbation, T")
+    steps: int = Field(
+        5, ge=1, description="signed descent steps of a sweep on every perturbation, T (official code: 20)"
+    )
     stop_error: float | None = Field(
         0.01,
         ge=0,
@@ -104,7 +106,7 @@ class EMinNParams(SweepParams):
             "clip_norm": None,
         },
     }
-    surrogates: ClassVar[Mapping[str, str]] = _PUBLISHED
+    surrogates: ClassVar[Mapping[str, str]] = {**_PUBLISHED, "apbench": "resnet18", "rem": "resnet18"}
 
     @model_validator(mode="after")
     def _batches_have_no_error(self) -> Self:
@@ -208,3 +210,4 @@ class EMaxNParams(SurrogateTraining):
         "quick": {"epochs": 4, "steps": 5, "step": 0.3},
         "released": {"epochs": 60, "batch": 512},
     }
+    surrogates: ClassVar[Mapping[str, str]] = {"released": "resnet18"}

@@ -41,6 +41,7 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         "craft. Two choices of `standard` are not the paper's: the values are optimised directly, without a generator, "
         "and from 16 px up against students, small networks trained to tell the surrogate's clusters apart, instead of "
         "the surrogate itself; `students=0,perturbation=generator` undoes both. `multiscale`, which adds larger blocks "
-        "to each perturbation, and `photos` are not the paper's either. `paper` and `released` keep the default "
-        "surrogate unless `--surrogate timm:resnet50.tv_in1k` names the paper's. Each parameter says where it deviates",
+        "to each perturbation, and `photos` are not the paper's either. `paper` and `released` attack the input of the "
+        "default surrogate's classifier unless `--surrogate timm:resnet50.tv_in1k` names the paper's. Each parameter "
+        "says where it deviates",
     )

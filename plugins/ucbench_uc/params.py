@@ -267,3 +267,4 @@ class UCParams(Params):
         "paper": _PAPER,
         "released": {**_PAPER, "fit_on": "all", "shuffle": False},
     }
+    surrogates: ClassVar[Mapping[str, str]] = dict.fromkeys(("paper", "released"), "efficientnet-lite0")

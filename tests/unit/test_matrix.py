@@ -179,7 +179,7 @@ def test_cluster_labels_require_a_model_and_accept_a_named_one():
     ("poisoner", "surrogate"),
     [
         ("mi-ue", "resnet18:normalize=imagenet,width=16"),
-        ("mi-ue@released", "resnet18:normalize=imagenet,width=16"),
+        ("mi-ue@released", "resnet18:normalize=imagenet"),
         ("mi-ue@paper", "resnet18:normalize=imagenet"),
         ("miue@paper:rounds=2", "resnet18:normalize=imagenet"),
         ("adv-poison@rem", "trained:width=16"),
