@@ -38,9 +38,9 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
             "zeta in a fifth of the rounds, half the steps and twice the step length, its batches stratified by class "
             "above 40 classes; in all, steps are shares of epsilon, which the code fixes at 8/255, batches are of even "
             "size, and there is no 1e-8 beside the similarities; images plus perturbations are cut to [0, 1] where the "
-            "network learns them, too, and perturbations at the end to what keeps the unmirrored images there; random "
-            "start, averages over augmentations and adversarial training, options of the code, are left out; the "
-            "schedule of `paper` is the code's; all but `paper` have a surrogate of width 16 instead of 64 unless one "
-            "is named"
+            "network learns them, too, and before the first step on a batch, and perturbations at the end to what "
+            "keeps the unmirrored images there; random start, averages over augmentations and adversarial training, "
+            "options of the code, are left out; the schedule of `paper` is the code's; `standard` and `quick` have a "
+            "surrogate of width 16 instead of 64 unless one is named"
         ),
     )

@@ -77,7 +77,8 @@ class MIUE:
     With ``flip`` the image is mirrored with probability 1/2, drawn again for every pass, and the perturbation is added
     as it is: the network sees ``mirror(x) + delta``, so delta fits both orientations of its image and its gradient
     needs no mirroring back. It is not what a victim does, who mirrors the sum. All steps on a batch see one
-    orientation, and delta is cut to what keeps the image *so oriented* in [0, 1], as in the released code.
+    orientation, and delta is cut to what keeps the image *so oriented* in [0, 1], before the first step too, where the
+    released code begins uncut.
 
     The code's crop of scale 1 and jitter of strength 0 change nothing and are left out. Deviations: see the spec.
     """

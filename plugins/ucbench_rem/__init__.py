@@ -5,15 +5,17 @@ from collections.abc import Iterator
 from ucbench import PoisonerSpec, hookimpl
 
 _FIDELITY = (
-    "`released` and `paper` have the official code's steps; `imagenet` its steps for ImageNet; `standard` is "
-    "the same procedure cut to two cores: a tenth of the surrogate's steps, one view instead of five, fewer and longer "
-    "steps of noise and adversary. In all, lengths are shares of epsilon, the adversary's radius too (half of it); "
+    "`released` and `paper` have the official code's steps; `imagenet` its steps for ImageNet; `standard` is the same "
+    "procedure cut to two cores: a tenth of the surrogate's steps, one view instead of five, fewer and longer steps of "
+    "noise and adversary. In all, lengths are shares of epsilon, the adversary's radius too (half of it); "
     "perturbations are cut to what keeps the images in [0, 1] after every step and not rounded to levels before the "
     "end; batches of a pass differ by one image at most; all images are perturbed anew for publication, in the code "
     "all but those that do not fill a batch; `final_steps` and `final_samples` are not in the code. Shifts reach an "
     "eighth of the side; `imagenet` has these small shifts too, where the code crops at random sizes to 224 pixels. "
-    "The network takes pixels from 0 to 1, in the code from -0.5 to 0.5. The default surrogate has a quarter of the "
-    "published width; `resnet18`, that of `paper`, `released` and `imagenet`, has all of it"
+    "The network takes pixels from 0 to 1, in the code from -0.5 to 0.5. Above 64 pixels it begins with ImageNet's "
+    "strided layers, in the code as for CIFAR, and perturbations have the images' size, in the code 256 pixels. The "
+    "default surrogate has a quarter of the published width; `resnet18`, that of `paper`, `released` and `imagenet`, "
+    "has all of it"
 )
 
 

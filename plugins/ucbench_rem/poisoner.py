@@ -27,9 +27,7 @@ class RobustErrorMinimising:
     adversarial examples of another view. After the last step all images are perturbed once more, and these
     perturbations are published. t crops by up to an eighth of the shorter side, with black around, and flips.
 
-    Deviations from the official code: lengths in units of epsilon, which it fixes at 8/255; perturbations are cut to
-    what keeps the images in [0, 1] after every step, where it clips the sum alone; they stay float32 until the core
-    rounds them; batches have even sizes.
+    Deviations: see the spec.
     """
 
     #: Whether the perturbations meet the adversary, or only its random start.

@@ -30,14 +30,14 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
         trains_surrogate=True,
         sample="rounds=3,network_steps=4",
         fidelity=(
-            "the SimCLR form of the official code. `released` has its demo's weights, which leave the contrastive "
-            "loss out (w = 0), so that no network is trained; `standard` has the weights of its MoCo demo (1 and 1) "
-            "in a bounded number of rounds; `paper` joins the 20 steps of the SimCLR demo with the weights of the "
-            "MoCo demo. Its MoCo and SimSiam forms are left out. In all, the start is uniform, where the MoCo demo "
-            "starts from zero; the network is trained by SGD with momentum, where the code takes Adam; its views while "
+            "the SimCLR form of the official code. `released` has its demo's weights, which leave the contrastive loss "
+            "out (w = 0), so that no network is trained; `standard` has the weights of its MoCo demo (1 and 1) in a "
+            "bounded number of rounds; `paper` joins the 20 steps of the SimCLR demo with the weights of the MoCo "
+            "demo. Its MoCo and SimSiam forms are left out. In all, the start is uniform, where the MoCo demo starts "
+            "from zero; the network is trained by SGD with momentum, where the code takes Adam; its views while "
             "training differ from the code's as those of simclr do; while perturbing, views are drawn for every image, "
-            "where the code draws one for a whole batch; perturbations are cut to what keeps the images in [0, 1]; the "
-            "paper's text was not read; the default surrogate has a quarter of the published width, that of `paper` "
-            "and `released` all of it"
+            "where the code draws one for a whole batch; both views go through the network in one batch, in the code "
+            "one after the other; perturbations are cut to what keeps the images in [0, 1]; the paper's text was not "
+            "read; the default surrogate has a quarter of the published width, that of `paper` and `released` all of it"
         ),
     )

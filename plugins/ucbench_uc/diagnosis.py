@@ -84,8 +84,8 @@ def diagnose(
     reached, stayed = judged["nearest_is_target"], judged["nearest_is_own"]
     if (after := judged["cross_entropy_after"]) > (uniform := math.log(len(made.delta))):
         run.warn(
-            f"This craft of uc fails by its own objective: cross-entropy of the target centre, on {measured}, is"
-            f" {after:.2f} nats, above the {uniform:.2f} of equal scores for all centres."
+            f"This craft of uc misses its target centres: their cross-entropy among all centres, on {measured}, is"
+            f" {after:.2f} nats, above the {uniform:.2f} of equal scores."
         )
     elif reached < stayed:
         run.warn(
