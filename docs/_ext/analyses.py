@@ -123,12 +123,16 @@ def victims(board: str, measure: str, decimals: int) -> str:
 
 def described(board: str, part: str, of: str | None) -> str:
     """What replaces a marker; ``of`` is a measure or another board."""
-    if part.startswith("victims"):
-        return victims(board, str(of), 1 if str(of).endswith("accuracy") else 3)
     if part.startswith("rho"):
         return _with_interval(judged(board), str(of))[0]
-    boards = [board, of] if of else [board]
-    made = poisoners(board) if part == "poisoners" else correlations(*boards)
+    boards = [board]
+    if part.startswith("victims"):
+        made = victims(board, str(of), 1 if str(of).endswith("accuracy") else 3)
+    elif part == "poisoners":
+        made = poisoners(board)
+    else:
+        boards += [of] if of else []
+        made = correlations(*boards)
     notes = [f"{code(each)}: {note}" for each in boards if (note := earlier(each))]
     return "\n\n".join([made, *notes])
 

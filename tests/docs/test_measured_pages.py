@@ -39,7 +39,9 @@ def test_correlation_is_that_of_lost_accuracy():
 
 
 def test_victims_table_has_a_line_for_each_victim_and_a_column_for_each_poisoner():
-    how, _, header, _, *lines = analyses.inserted(f"<!-- analysis {BOARD}: victims test_accuracy -->").splitlines()
+    made, *notes = analyses.inserted(f"<!-- analysis {BOARD}: victims test_accuracy -->").rsplit("\n\n", 1)
+    how, _, header, _, *lines = made.splitlines()
+    assert notes == [f"`{BOARD}`: {analyses.earlier(BOARD)}"]
     assert how.startswith("Means, ± half of the 95 % interval, over n = ")
     groups = analyses.judged(BOARD)
     assert len(lines) == len({group.shared["victim"] for group in groups})
