@@ -20,17 +20,17 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         "ICML 2019. arXiv 1901.08573 (trades)",
         aliases=("adversarial-training", "at"),
         tier="T2",
-        fidelity="the attack is that of the publications; network, schedule, crop and flip are the victim's; an attack "
-        "sees the model in eval mode, as in TRADES' code and in the evaluations of EMinN, REM, APBench and MI-UE, and "
-        "with `fast` in train mode, as in the code of Wong et al.; `standard` takes ten steps of 2/255 within 8/255 "
-        "from a uniform start, where EMinN and APBench round these lengths to 0.007 and 0.031 and start from Gaussian "
-        "noise; `mi-ue-2` to `mi-ue-8` and `rem` are the attacks of those evaluations; `l2-0.25` to `l2-0.75` have "
-        "CUDA's radii and this suite's steps; `fast` draws its start in pixels, where the released code draws in "
-        "normalised pixels with the first channel's epsilon as upper end of all three; it has no restarts, no memory "
-        "of the last perturbation and no early stopping; `trades` has 8/255 for 0.031, and clean images pass through "
-        "the model once a loss instead of twice, which changes the running statistics alone; with `norm=l2` its attack "
-        "is PGD, where the released code differs; targets may be mixed, and have the label smoothing of the victim's "
-        "recipe, for `cross-entropy` in the attack too; `through` is this suite's",
+        fidelity="the attack is that of the publications; network, schedule, crop and flip are the victim's; an "
+        "attack sees the model in eval mode, as in TRADES' code and in the evaluations of EMinN, REM, APBench and "
+        "MI-UE, and with `fast` in train mode, as in the code of Wong et al.; `standard` takes ten steps of 2/255 "
+        "within 8/255 from a uniform start, where EMinN and APBench start from Gaussian noise of deviation 2/255, "
+        "which is not offered; `mi-ue-2` to `mi-ue-8` and `rem` are the attacks of those evaluations; `l2-0.25` to "
+        "`l2-0.75` have CUDA's radii and this suite's steps; `fast` draws its start in pixels, where the released "
+        "code draws in normalised ones (at first with the first channel's epsilon as upper end of all three); it has "
+        "no restarts, no memory of the last perturbation and no early stopping; `trades` has 8/255 for 0.031, and "
+        "clean images pass through the model once a loss instead of twice, which changes the running statistics "
+        "alone; with `norm=l2` its attack is PGD, where the released code differs; targets may be mixed, and have the "
+        "label smoothing of the victim's recipe, for `cross-entropy` in the attack too; `through` is this suite's",
     )
 
 

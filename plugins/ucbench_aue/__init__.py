@@ -11,8 +11,8 @@ PAPER = (
 _VIEWS = (
     "views differ from the code's as those of simclr do (bilinear crops in continuous places, operations of colour in "
     "a random order for each image), and mirror only where the data set allows it; at strength 0 there are none; the "
-    "paper's text was not read; the default surrogate has a quarter of the published width, that of `paper`, "
-    "`released` and `cifar100` all of it"
+    "paper's text was not read; images are rounded to levels, where the code cuts off; the default surrogate has a "
+    "quarter of the published width, that of `paper`, `released` and `cifar100` all of it"
 )
 
 

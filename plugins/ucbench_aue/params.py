@@ -55,7 +55,9 @@ class AAPParams(Params):
     craft_strength: float = Field(0.4, ge=0, le=1, description="the same, while perturbing")
     epochs: int = Field(20, ge=1, description="passes of the surrogate over the clean images (code: 40, of 391 steps)")
     batch: int = Field(128, ge=2, description="images a step; batches of a pass differ by at most one image")
-    lr: float = Field(0.5, gt=0, description="peak learning rate of its SGD; falls along a cosine")
+    lr: float = Field(
+        0.5, gt=0, description="peak learning rate of its SGD; falls along a cosine to 0 (official code: 1e-6)"
+    )
     warmup: float = Field(0.25, ge=0, lt=1, description="share of its steps over which the rate rises from 0")
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(1e-4, ge=0, description="coupled decay of all weights")

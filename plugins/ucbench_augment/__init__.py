@@ -39,11 +39,11 @@ def ucbench_defenses() -> Iterator[DefenseSpec]:
         "Classifiers with Localizable Features. ICCV 2019. arXiv 1905.04899",
         tier="T0",
         fidelity="share, box and whether an image is mixed are drawn for every image, where paper and code draw them "
-        "for a batch; labels are weighted by the exact share of pixels; `apbench` mixes every image as that benchmark "
-        "does, whose library by default hands the weights to the other label; `eminn` mixes twice, with partners of "
-        "the batch that are mixed by then, where the code takes unmixed ones of the whole set; `uc` is the variant "
-        "of that method's repository, a fixed share of 0.9 that leaves labels alone, its boxes wholly inside the "
-        "image and there one for a batch",
+        "for a batch; labels are weighted by the exact share of pixels; a box is as wide as its share asks, in the "
+        "code of ISS and others one pixel narrower where that is odd; `apbench` mixes every image, as that benchmark "
+        "does; `eminn` mixes twice, with partners of the batch that are mixed by then, where the code takes unmixed "
+        "ones of the whole set; `uc` is the variant of that method's repository, a fixed share of 0.9 that leaves "
+        "labels alone, its boxes wholly inside the image and there one for a batch",
     )
     yield DefenseSpec(
         name="mixup",

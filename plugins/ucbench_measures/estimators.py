@@ -1,8 +1,8 @@
 """Mutual information of two numbers, from samples: three estimators and the Gaussian closed form, all in nats.
 
 Every function takes float64 ``[S, N]``, S pairs of variables with N samples each, N at least 4, and returns float64
-``[S]``. None of the estimates is cut off at 0, so that independent Gaussian variables give 0 on average. MINE is in
-:mod:`ucbench_measures.mine`.
+``[S]``. None of the estimates is cut off at 0, which would make those of independent variables too high on average.
+MINE is in :mod:`ucbench_measures.mine`.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def kernel(x: Floats, y: Floats, generator: torch.Generator) -> Floats:
 
     As Moon, Rajagopalan and Lall (Physical Review E 52, 1995): the joint kernel has the samples' covariance times
     ``h^2`` with h = ``N^(-1/6)``, a margin's kernel their variance times the same, and no sample contributes to the
-    density at itself. With these kernels the smoothing of Gaussian variables cancels.
+    density at itself. With these kernels the smoothing of Gaussian variables cancels for large N.
     """
     a, b = (torch.from_numpy(standard(one)).float() for one in (x, y))
     squared = torch.from_numpy(np.minimum(correlation(x, y) ** 2, _LARGEST))

@@ -29,6 +29,6 @@ def ucbench_poisoners() -> Iterator[PoisonerSpec]:
             "`standard` and `released` are the official code, whose classifier is a product of two matrices without "
             "bias; `paper` has the single one of notes on the paper, whose text was not read. In all, the "
             "classifier's batches are shuffled, where the code takes stored order, and of even size; a step's length "
-            "is a share of epsilon"
+            "is a share of epsilon; images are rounded to levels, where the code cuts off"
         ),
     )

@@ -24,7 +24,7 @@ class SelfEnsemble:
     ``sep-fa-vr``), by squared distance, or to a prediction of that class (``sep``). Steps follow the sign of the
     gradients' mean over checkpoints.
 
-    With ``sep-fa-vr`` (Algorithm 1 of the paper) a step is preceded by ``inner`` trial steps from the same point. Each
+    With ``sep-fa-vr`` (as in the official code) a step is preceded by ``inner`` trial steps from the same point. Each
     draws a checkpoint, and adds its gradient at the trial point, less its gradient at the outer point, plus the mean
     over checkpoints there, to a sum whose sign moves the trial point; the outer step takes the sign of the final sum.
 
