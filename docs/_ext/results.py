@@ -32,7 +32,7 @@ from ucbench.leaderboard.gates import RULES
 from ucbench.leaderboard.layout import block_heading, sections
 from ucbench.matrix.names import poisoner_text
 from ucbench.matrix.suite import SUITE_FILE, Suite, suite_in
-from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
+from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, REFERENCES
 from ucbench.plugins.grammar import base_name
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER
 from ucbench.results.gate import Gate, State
@@ -248,9 +248,8 @@ def folder_readme() -> str:
 
 def _crafts(board: Board) -> str:
     """The numbers of crafts of a board's poisoners, from the least to the most."""
-    references = {CLEAN, SHAM, POSITIVE, SHUFFLED}
     found = [entry for _, block in _blocks(board) for entry in block.entries]
-    counts = {entry.seeds for entry in found if base_name(entry.values["poisoner"]) not in references}
+    counts = {entry.seeds for entry in found if base_name(entry.values["poisoner"]) not in REFERENCES}
     return "-".join(str(count) for count in sorted({min(counts), max(counts)}))
 
 

@@ -27,6 +27,7 @@ import ucbench_squeeze
 from ucbench.cli.app import main
 from ucbench.matrix.axes import AXES
 from ucbench.plugins import hookspecs
+from ucbench.plugins.builtin import REFERENCES
 from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import SPEC_KINDS
 from ucbench.results.columns import BOARD, COLUMNS
@@ -41,7 +42,6 @@ EXPLAINED = {
     "defense": "defenses.md",
     "metric": "analyze.md",
 }
-REFERENCES = {"clean", "sham", "positive", "shuffled"}
 #: Boards of suites whose data come along; others are keyed from images that would have to be downloaded.
 BOARDS = [
     suite.parent

@@ -16,9 +16,10 @@ from ucbench.errors import DataError
 from ucbench.leaderboard.entries import Block, Entry
 from ucbench.leaderboard.layout import setting_heading
 from ucbench.leaderboard.marks import Mark, marks
+from ucbench.leaderboard.ranking import unranked
 from ucbench.matrix.axes import AXIS
 from ucbench.matrix.names import distinguished
-from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
+from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, REFERENCES
 from ucbench.results.axis_columns import budget_text
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, gate_of, gates
@@ -27,7 +28,6 @@ from ucbench.results.table import SAME_WORLD, check_worlds, grouped, measured, w
 
 #: Titles of the groups of poisoners, with their label access.
 PARTS = {"Without labels": "none", "With class names": "names", "With labels": "full"}
-_REFERENCES = (SHAM, POSITIVE, SHUFFLED)
 #: Columns that identify a row and its entry.
 _KEYS = (*BLOCK, *ENTRY)
 #: Values of a setting, by the names of :data:`ucbench.results.columns.SETTING`.
@@ -84,7 +84,7 @@ def settings(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The settings of undefended rows: first those with the most poisoners, then with the data set's own labels."""
     drawn = _drawn(table)
     drawn = drawn[drawn["poisoner"] != CLEAN]
-    ranked = [(len(set(members["base"]) - set(_REFERENCES)), setting) for setting, members in grouped(drawn, SETTING)]
+    ranked = [(len(set(members["base"]) - set(REFERENCES)), setting) for setting, members in grouped(drawn, SETTING)]
     ranked.sort(key=lambda one: (-one[0], one[1]["labeling"] != AXIS["labeling"].default))
     return [setting for _, setting in ranked]
 
@@ -116,11 +116,11 @@ def forest(
     check_worlds(exploited)
     clean = exploited[exploited["poisoner"] == CLEAN]
     members = _where(exploited[exploited["poisoner"] != CLEAN], shared)
-    is_reference = members["base"].isin(_REFERENCES) | members["craft_labels"].eq("exploiter")
+    is_unranked = members["base"].isin(unranked(members))
     parts = {
-        **{title: members[~is_reference & (members["label_access"] == access)] for title, access in PARTS.items()},
+        **{title: members[~is_unranked & (members["label_access"] == access)] for title, access in PARTS.items()},
         "Other budgets": _elsewhere(exploited, members, shared) if setting is None else members[:0],
-        "References": members[is_reference],
+        "References": members[is_unranked],
     }
     by_name = {values_of({**block.values, **entry.values}, _KEYS): entry for block in board for entry in block.entries}
     gate = gate_of(gates(_whole(table)) if verdicts is None else verdicts, values_of(shared, SETTING))
@@ -143,8 +143,10 @@ def forest(
 
 def _whole(table: pd.DataFrame) -> pd.DataFrame:
     """The table with the columns that a run's Results lack."""
-    table = table if "base" in table else with_units(pd.DataFrame(table))
-    return table.assign(**{name: "" for name in SAME_WORLD if name not in table})
+    if "base" in table:
+        return table
+    oracle = table["craft_labels"].eq("exploiter")
+    return with_units(pd.DataFrame(table)).assign(oracle=oracle, **dict.fromkeys(SAME_WORLD, ""))
 
 
 def _drawn(table: pd.DataFrame) -> pd.DataFrame:
@@ -161,7 +163,7 @@ def _where(table: pd.DataFrame, values: Mapping[str, Any]) -> pd.DataFrame:
 
 def _elsewhere(exploited: pd.DataFrame, members: pd.DataFrame, shared: Setting) -> pd.DataFrame:
     """The rows of poisoners that the setting itself lacks, at other budgets."""
-    others = exploited[~exploited["base"].isin({CLEAN, *_REFERENCES, *members["base"]})]
+    others = exploited[~exploited["base"].isin({*REFERENCES, *members["base"]})]
     return others[others["mixture"].eq(shared["mixture"])]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ucbench.matrix.compatibility import applies
-from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
+from ucbench.plugins.builtin import NO_DEFENSE, REFERENCES
 from ucbench.plugins.registry import installed
 from ucbench.results.statistics import Interval, gap_removed, t_interval
 
@@ -33,7 +33,7 @@ def accuracies_of(members: pd.DataFrame) -> pd.DataFrame:
 
 def unranked(table: pd.DataFrame) -> frozenset[str]:
     """Base names of the references and of the table's oracles, which get no rank."""
-    return frozenset({CLEAN, SHAM, POSITIVE, SHUFFLED, *table.loc[table["oracle"], "base"]})
+    return frozenset({*REFERENCES, *table.loc[table["oracle"], "base"]})
 
 
 def with_none(defenses: Sequence[str], run: pd.Series) -> tuple[str, ...]:

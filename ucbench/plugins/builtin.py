@@ -15,6 +15,9 @@ from ucbench.plugins.hookspecs import hookimpl
 from ucbench.plugins.specs import DefenseSpec, ExecutorSpec, ExporterSpec, PoisonerSpec
 
 CLEAN, SHAM, POSITIVE, SHUFFLED = "clean", "sham", "positive", "shuffled"
+#: The poisoners that other rows are read against. They are not methods of protection, so they are never ranked; nor are
+#: oracles, which see more than a protector can. :func:`ucbench.leaderboard.ranking.unranked` has both.
+REFERENCES = (CLEAN, SHAM, POSITIVE, SHUFFLED)
 #: The text of an empty chain of defenses.
 NO_DEFENSE = "none"
 #: The control of a mixture.

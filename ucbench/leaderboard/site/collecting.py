@@ -20,7 +20,7 @@ from ucbench.leaderboard.site.places import without_places
 from ucbench.leaderboard.site.table import AXES
 from ucbench.matrix.names import distinguished, poisoner_text
 from ucbench.matrix.suite import GateRules
-from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, POSITIVE, SHAM, SHUFFLED
+from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, REFERENCES, SHAM
 from ucbench.results.axis_columns import budget_text
 from ucbench.results.columns import BLOCK, ENTRY, EXPLOITER, SETTING, column, values_of
 from ucbench.results.gate import Gate, judgement_of
@@ -105,9 +105,9 @@ def _passed(row: Row, verdicts: Sequence[Gate]) -> bool:
 
 
 def _kind(row: Row) -> str:
-    if row["oracle"] or row["base"] == POSITIVE:
+    if row["oracle"]:
         return ORACLE
-    return REFERENCE if row["base"] in (CLEAN, SHAM, SHUFFLED) else ""
+    return REFERENCE if row["base"] in REFERENCES else ""
 
 
 def _labels(rows: Sequence[Row]) -> list[str]:

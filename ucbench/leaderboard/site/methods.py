@@ -61,7 +61,7 @@ class Method:
         return svg.symbol(mark_of(self.name)) if self.kind == "poisoner" else Markup("")
 
     @property
-    def is_reference(self) -> bool:
+    def is_unranked(self) -> bool:
         return self.kind == "poisoner" and all(result.kind for _, result in self.results)
 
     @property
@@ -149,7 +149,7 @@ def methods(digests: Sequence[Digest], registry: Registry) -> list[Method]:
         Method(kind, name, spec := specs.get((kind, name)), tuple(results), is_static_by_default(spec, registry))
         for (kind, name), results in by_name.items()
     ]
-    return sorted(listed, key=lambda method: (KINDS.index(method.kind), method.is_reference, method.name))
+    return sorted(listed, key=lambda method: (KINDS.index(method.kind), method.is_unranked, method.name))
 
 
 def is_static_by_default(spec: ComponentSpec | None, registry: Registry) -> bool:
