@@ -102,7 +102,7 @@ def _write_sheets(cells: Iterable[Cell], records: Iterable[Record], out: Path, s
 
     for cell, record in zip(cells, records, strict=True):
         key = record["release"]
-        if key is None or cell.craft.is_reference or record["status"] != "ok":
+        if key is None or cell.craft.is_added_reference or record["status"] != "ok":
             continue
         path = out / "sheets" / sheet_name(record)
         stored = None if path.exists() else session.store.get("release", key)

@@ -34,10 +34,11 @@ from ucbench.matrix import requests
 from ucbench.matrix.cell import Cell
 from ucbench.matrix.matrix import dedup_key, expand
 from ucbench.numerics import Numerics, resolve
-from ucbench.plugins.builtin import SHAM
+from ucbench.plugins.builtin import ADDED_REFERENCES, POSITIVE, SHAM
 from ucbench.plugins.grammar import base_name
 from ucbench.plugins.registry import Registry, installed
 from ucbench.progress import Silent, duration
+from ucbench.results.gate import PIXEL_POSITIVE
 from ucbench.results.records import Record
 from ucbench.running.estimate import predicted
 from ucbench.running.runner import run_cells
@@ -48,7 +49,7 @@ from ucbench.store.store import Store
 SUITES = ("cifar10-poisoners", "cifar10-methods")
 FAST, SLOW = "airbench@full", "resnet18@eight:batch=256,epochs=30,lr=0.1"
 #: What judges the regime, and the methods that a board is about; the other poisoners come after them.
-GATE = ("clean", "sham", "positive", "rand-class")
+GATE = (*ADDED_REFERENCES, POSITIVE, base_name(PIXEL_POSITIVE))
 CORE = ("uc", "mi-ue", "eminn", "adv-poison", "lsp")
 #: What the project set itself on a GPU of the H100 class: the fast victim's clean accuracy in percent and most seconds,
 #: most seconds of 200 epochs of the other, and the least share of a matrix product's operations.

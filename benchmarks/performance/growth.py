@@ -88,7 +88,7 @@ def cell_seconds(poisoner: str, *, images: int = IMAGES, classes: int = CLASSES)
     with tempfile.TemporaryDirectory() as home:
         session = Session(Store(Path(home)), resolve("cpu", "float32", 1), Silent(), registry())
         request = axes(dataset=f"made:images={images},labels={classes}", poisoner=poisoner, victim=VICTIM, epsilon=16)
-        cells = [cell for cell in expand(request, session.registry) if not cell.craft.is_reference]
+        cells = [cell for cell in expand(request, session.registry) if not cell.craft.is_added_reference]
         started = time.perf_counter()
         data = session.data(cells[0])
         loading = time.perf_counter() - started

@@ -32,7 +32,7 @@ from ucbench.leaderboard.gates import RULES
 from ucbench.leaderboard.victims import by_victim
 from ucbench.matrix.from_record import poisoner_of
 from ucbench.matrix.suite import suite_in
-from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
+from ucbench.plugins.builtin import ADDED_REFERENCES, CLEAN, NO_DEFENSE, SHAM
 from ucbench.results.columns import SETTING
 from ucbench.results.summary import Summary, summarise
 from ucbench.results.table import Row
@@ -158,7 +158,7 @@ def board_table(board: str) -> str:
         shared, accuracy = summary.shared, summary.accuracy
         budget = "" if shared["norm"] in (None, "unbounded") else f"{shared['norm']} {shared['epsilon']:g}"
         label = poisoner_of(shared)
-        knowledge = "" if label in (CLEAN, SHAM) else _given(shared) or str(shared["label_access"])
+        knowledge = "" if label in ADDED_REFERENCES else _given(shared) or str(shared["label_access"])
         count = accuracy.counts if label != CLEAN else str(summary.done)
         deviations = (f"{value:.1f}" if value == value else "" for value in (accuracy.craft_sd, accuracy.training_sd))
         lines.append(

@@ -21,7 +21,7 @@ from _ext.paths import LEADERBOARDS, ROOT
 from ucbench.leaderboard.earlier import stated_versions
 from ucbench.matrix.axes import AXIS, GROUP_COLUMNS
 from ucbench.matrix.from_record import poisoner_of
-from ucbench.plugins.builtin import CLEAN, SHAM
+from ucbench.plugins.builtin import ADDED_REFERENCES, CLEAN
 from ucbench.plugins.grammar import base_name, parse, parse_chain
 from ucbench.plugins.registry import installed
 from ucbench.results.columns import ENTRY, SETTING, column
@@ -315,7 +315,7 @@ def _shared(found: list[Figure], page: str) -> str:
 def _table(found: list[Figure]) -> str:
     columns = {name: values for name, values in _columns(found).items() if len(set(values)) > 1}
     measured = {"n": [str(len(f.accuracy)) for f in found], "test accuracy %": [_accuracy(f.accuracy) for f in found]}
-    if any(figure.shared["poisoner"] not in (CLEAN, SHAM) for figure in found):
+    if any(figure.shared["poisoner"] not in ADDED_REFERENCES for figure in found):
         measured |= {"clean %": [_mean(f.clean) for f in found], "sham %": [_mean(f.sham) for f in found]}
         measured["crafting s"] = [_mean(f.craft_seconds, 0) if any(f.craft_seconds) else "" for f in found]
     shown = {name: values for name, values in measured.items() if any(values)}

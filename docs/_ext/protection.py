@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from _ext.boards import summaries
 from _ext.paths import LEADERBOARDS, ROOT
 from ucbench.matrix.from_record import poisoner_of
-from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
+from ucbench.plugins.builtin import ADDED_REFERENCES, CLEAN, NO_DEFENSE, SHAM
 from ucbench.plugins.grammar import base_name, parse_chain
 from ucbench.plugins.registry import installed
 from ucbench.plugins.specs import DefenseSpec
@@ -73,7 +73,7 @@ def _defended() -> dict[str, Any]:
 def _conditions(board: str, groups: Iterable[Summary]) -> dict[str, Any]:
     """What all groups with a poisoner share."""
     record = next(iter(read_records(LEADERBOARDS / board)))
-    shared = next(one for one in groups if one.shared["base"] not in (CLEAN, SHAM)).shared
+    shared = next(one for one in groups if one.shared["base"] not in ADDED_REFERENCES).shared
     return {
         "board": board,
         "images": record["data"]["train_images"],
@@ -100,7 +100,7 @@ def _only(groups: Iterable[Summary], base: str, defense: str = NO_DEFENSE) -> Su
 
 def _is_unlabelled(summary: Summary) -> bool:
     labels = str(summary.shared["craft_labels"])
-    return summary.shared["base"] not in (CLEAN, SHAM) and labels.startswith(("none", "clusters"))
+    return summary.shared["base"] not in ADDED_REFERENCES and labels.startswith(("none", "clusters"))
 
 
 def _summary(summary: Summary) -> str:

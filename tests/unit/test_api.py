@@ -214,7 +214,7 @@ def test_plan_gives_the_craft_to_the_first_cell_that_is_left(tmp_path):
     session = tiny.session(tmp_path / "store").with_numerics(Numerics(*ARITHMETIC.values()))
     session.store.discard("release", task_of(done.cell, session).release_key)
     planned = plan("stripes", train_seed="0-2", craft_seed=0)
-    again, first, second = (cell for cell in planned if not cell.cell.craft.is_reference)
+    again, first, second = (cell for cell in planned if not cell.cell.craft.is_added_reference)
     assert (again.key, again.done) == (done.key, True)
     assert (first.done, first.release) == (False, "to craft")
     assert (second.done, second.release) == (False, "shared")

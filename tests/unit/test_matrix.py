@@ -195,7 +195,7 @@ def test_cluster_labels_require_a_model_and_accept_a_named_one():
 def test_preset_may_name_a_surrogate_and_a_requested_one_wins(poisoner, surrogate):
     def used(**axes) -> set[str]:
         request = Request(datasets=["digits"], poisoners=[poisoner], victims=["linear"], labelings=["original"], **axes)
-        return {str(cell.craft.surrogate) for cell in expand(request, installed()) if not cell.craft.is_reference}
+        return {str(cell.craft.surrogate) for cell in expand(request, installed()) if not cell.craft.is_added_reference}
 
     assert used() == {surrogate}
     requested = "trained:width=32" if "adv-poison" in poisoner else "resnet18:width=32"

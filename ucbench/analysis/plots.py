@@ -19,7 +19,7 @@ from ucbench.leaderboard.plots import marker
 from ucbench.leaderboard.scene import need_matplotlib, save
 from ucbench.matrix.axes import GROUP_COLUMNS
 from ucbench.matrix.names import poisoner_text
-from ucbench.plugins.builtin import CLEAN, SHAM
+from ucbench.plugins.builtin import ADDED_REFERENCES
 from ucbench.results.columns import column
 from ucbench.results.statistics import Interval
 from ucbench.results.summary import Summary
@@ -159,7 +159,7 @@ def _by_layer(axes: Any, groups: Sequence[Summary], title: str) -> None:
             axes.plot(
                 [number for number, _ in layers], [mean.mean for _, mean in layers], color=colour, marker=mark,
                 markersize=4, linewidth=1.2, label=_name(group, groups),
-                linestyle="--" if group.shared["poisoner"] in (CLEAN, SHAM) else "-",
+                linestyle="--" if group.shared["poisoner"] in ADDED_REFERENCES else "-",
             )  # fmt: skip
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="layer, 0: input", ylabel="sliced mutual information, nats")

@@ -103,8 +103,8 @@ def _named(request: CellRequest, progress: Progress) -> tuple[Cell, Session]:
     from ucbench.errors import UsageError
 
     cells, session = request.cells(progress)
-    poisoned = [cell for cell in cells if not cell.craft.is_reference]
-    # Every request includes references; one is exported only if nothing else is requested.
+    poisoned = [cell for cell in cells if not cell.craft.is_added_reference]
+    # Every request includes such references; one is exported only if nothing else is requested.
     candidates = poisoned or [cell for cell in cells if not cell.craft.is_clean] or cells
     releases = {str(_published(cell)): cell for cell in candidates}
     if len(releases) > 1:

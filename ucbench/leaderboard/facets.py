@@ -7,12 +7,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ucbench.plugins.builtin import CLEAN, SHAM
+from ucbench.plugins.builtin import ADDED_REFERENCES
 from ucbench.results.statistics import Interval
 
 #: Most series of a panel.
 MOST = 8
-REFERENCES = (CLEAN, SHAM)
 _POISONER = "poisoner"
 
 
@@ -41,7 +40,7 @@ class Series(NamedTuple):
     def value(self, facet: str) -> str | None:
         """What a facet separates it by; None where it has no such value, as clean rows have no budget."""
         if facet == _POISONER:
-            return None if self.poisoner in REFERENCES else self.poisoner
+            return None if self.poisoner in ADDED_REFERENCES else self.poisoner
         return self.differences.get(facet)
 
 
@@ -81,7 +80,7 @@ def _by(drawn: Sequence[Series], facets: Sequence[str]) -> list[Panel]:
         place = tuple(one.value(facet) for facet in facets)
         if None not in place:
             values[place].append(one)
-        elif one.poisoner in REFERENCES:
+        elif one.poisoner in ADDED_REFERENCES:
             shared.append((place, one))
         else:
             return []
@@ -102,7 +101,7 @@ def _split(panel: Panel) -> list[Panel]:
     """The panel, or several with its series in order, each with the references, if there are too many series."""
     if len(panel.series) <= MOST:
         return [panel]
-    references = {name: one for name, one in panel.series.items() if one.poisoner in REFERENCES}
+    references = {name: one for name, one in panel.series.items() if one.poisoner in ADDED_REFERENCES}
     if len(references) > MOST // 2:
         references = {}
     others = [named for named in panel.series.items() if named[0] not in references]

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from ucbench.errors import DataError, UsageError
-from ucbench.leaderboard.facets import REFERENCES, Panel, Series, panels
+from ucbench.leaderboard.facets import Panel, Series, panels
 from ucbench.leaderboard.marks import GREY, INK, SHAPES, Mark, marks
 from ucbench.leaderboard.scene import need_matplotlib, save
 from ucbench.matrix.axes import AXIS, GROUP_COLUMNS
 from ucbench.matrix.names import differences, poisoner_text
-from ucbench.plugins.builtin import CLEAN
+from ucbench.plugins.builtin import ADDED_REFERENCES, CLEAN
 from ucbench.plugins.grammar import base_name
 from ucbench.results.columns import BUDGET, COLUMNS, EFFECTS, ENTRY, PLOT_AXES, PLOTTED, SETTING, column, values_of
 from ucbench.results.gate import Gate
@@ -129,7 +129,7 @@ def series(table: pd.DataFrame, by: str, measure: str) -> list[Series]:
     by_text = dict(zip(drawn["series"], telling_apart, strict=True))
     return sorted(
         (Series(of, by_text[name], values) for (of, name), values in points.items()),
-        key=lambda one: REFERENCES.index(one.poisoner) if one.poisoner in REFERENCES else len(REFERENCES),
+        key=lambda one: [*ADDED_REFERENCES, one.poisoner].index(one.poisoner),
     )
 
 

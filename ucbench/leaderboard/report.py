@@ -30,7 +30,7 @@ from ucbench.leaderboard.scene import mark_svg
 from ucbench.leaderboard.sheets import sheets_of
 from ucbench.matrix.names import entry_text
 from ucbench.matrix.suite import Suite
-from ucbench.plugins.builtin import CLEAN, SHAM
+from ucbench.plugins.builtin import ADDED_REFERENCES
 from ucbench.plugins.grammar import base_name
 from ucbench.results.axis_columns import budget_text
 from ucbench.results.gate import Gate
@@ -176,7 +176,7 @@ def _commands(records: Sequence[Record], suite: Suite | None) -> Iterator[str]:
     pairs: dict[str, set[tuple[int, int]]] = defaultdict(set)
     for record in sorted(records, key=lambda record: str(record["request"]["poisoner"])):
         request = record["request"]
-        command = None if request["poisoner"] in (CLEAN, SHAM) else rerun(record, of_sham)
+        command = None if request["poisoner"] in ADDED_REFERENCES else rerun(record, of_sham)
         if command:
             pairs[_SEEDS.sub("", command)].add((request["craft_seed"], request["train_seed"]))
     lines = [f"{command} {seeds}" for command, of_command in pairs.items() for seeds in _seeds(of_command)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from ucbench.errors import UsageError
 from ucbench.matrix.from_record import options_of
-from ucbench.plugins.builtin import CLEAN, SHAM
+from ucbench.plugins.builtin import ADDED_REFERENCES, SHAM
 from ucbench.results.records import Record
 from ucbench.results.table import SAME_BUDGET, SAME_EXPLOITER
 
@@ -21,7 +21,7 @@ def companions(records: Iterable[Record]) -> Companions:
 
     The command line has no option for an l2 or l0 budget: a poisoner of that budget brings its sham reference along.
     """
-    poisoned = (record for record in records if record["request"]["poisoner"] not in (CLEAN, SHAM))
+    poisoned = (record for record in records if record["request"]["poisoner"] not in ADDED_REFERENCES)
     return {_sham_key(record): record for record in sorted(poisoned, key=lambda record: record["cell"], reverse=True)}
 
 

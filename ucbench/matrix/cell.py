@@ -13,7 +13,7 @@ from typing import Any
 from ucbench.data.budget import Budget
 from ucbench.matrix.compatibility import labeler_of
 from ucbench.numerics import Numerics
-from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
+from ucbench.plugins.builtin import ADDED_REFERENCES, CLEAN, NO_DEFENSE
 from ucbench.plugins.grammar import ComponentRef, format_chain
 from ucbench.plugins.registry import Component
 from ucbench.plugins.specs import (
@@ -98,8 +98,8 @@ class Craft:
         return self.seed
 
     @property
-    def is_reference(self) -> bool:
-        return self.poisoner.spec.name in (CLEAN, SHAM)
+    def is_added_reference(self) -> bool:
+        return self.poisoner.spec.name in ADDED_REFERENCES
 
     @property
     def is_clean(self) -> bool:

@@ -12,7 +12,7 @@ from ucbench.matrix.axes import AXES, AXIS, SMALL, SMALL_VICTIM, VICTIM
 from ucbench.matrix.cell import Cell, Craft, CraftLabels
 from ucbench.matrix.compatibility import check_exploiter, check_labeler, check_metrics, check_surrogate, surrogate_of
 from ucbench.numerics import Numerics
-from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM, SHUFFLED
+from ucbench.plugins.builtin import ADDED_REFERENCES, CLEAN, NO_DEFENSE, SHUFFLED
 from ucbench.plugins.builtin_params import ShuffledParams
 from ucbench.plugins.grammar import ComponentRef, parse, parse_chain
 from ucbench.plugins.registry import Component, Registry
@@ -97,7 +97,7 @@ def expand(request: Request, registry: Registry, keep: Callable[[Cell], bool] | 
         for dataset in datasets
     ]
     metrics = tuple(registry.resolve(MetricSpec, text) for text in request.metrics)
-    clean, sham = registry.resolve(PoisonerSpec, CLEAN), registry.resolve(PoisonerSpec, SHAM)
+    clean, sham = (registry.resolve(PoisonerSpec, name) for name in ADDED_REFERENCES)
     # All exploiters share the crafts of a data set and seed.
     crafts = {
         (index, seed): [craft for one in poisoners for craft in _crafts(one, dataset, request, registry, seed)]

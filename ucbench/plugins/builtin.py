@@ -18,6 +18,8 @@ CLEAN, SHAM, POSITIVE, SHUFFLED = "clean", "sham", "positive", "shuffled"
 #: The poisoners that other rows are read against. They are not methods of protection, so they are never ranked; nor are
 #: oracles, which see more than a protector can. :func:`ucbench.leaderboard.ranking.unranked` has both.
 REFERENCES = (CLEAN, SHAM, POSITIVE, SHUFFLED)
+#: Those that every run adds: each row states its differences to them.
+ADDED_REFERENCES = (CLEAN, SHAM)
 #: The text of an empty chain of defenses.
 NO_DEFENSE = "none"
 #: The control of a mixture.

@@ -12,7 +12,7 @@ from typing import Any
 from ucbench.leaderboard.site.addresses import cell_page
 from ucbench.leaderboard.site.data import Board, Group
 from ucbench.leaderboard.site.table import Cell, Column, Row, Table, fixed, number, single
-from ucbench.plugins.builtin import CLEAN, SHAM
+from ucbench.plugins.builtin import ADDED_REFERENCES, CLEAN
 from ucbench.results.columns import column, values_of
 from ucbench.results.records import Record
 from ucbench.results.table import SAME_BUDGET, SAME_EXPLOITER, SAME_WORLD
@@ -77,7 +77,7 @@ class Relatives:
         self._by_cell = board.by_cell
         self._references: dict[tuple[Any, ...], list[ResultRow]] = defaultdict(list)
         for row in board.rows:
-            if row["poisoner"] in (CLEAN, SHAM):
+            if row["poisoner"] in ADDED_REFERENCES:
                 self._references[values_of(row, (*SAME_EXPLOITER, *SAME_WORLD))].append(row)
 
     def of(self, row: ResultRow) -> list[tuple[str, str, str]]:

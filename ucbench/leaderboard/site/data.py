@@ -16,7 +16,7 @@ from ucbench.leaderboard.finding import Finding
 from ucbench.leaderboard.forest import Forest
 from ucbench.leaderboard.layout import inapplicable_text
 from ucbench.leaderboard.site.addresses import cells_page
-from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, SHAM
+from ucbench.plugins.builtin import ADDED_REFERENCES, CLEAN, NO_DEFENSE
 from ucbench.plugins.grammar import base_name
 from ucbench.results.columns import EFFECTS
 from ucbench.results.gate import Gate, Judgement
@@ -129,7 +129,7 @@ class Setting:
         return [
             g
             for g in self.groups
-            if g.axes["poisoner"] in (CLEAN, SHAM) and g.axes["defense"] == NO_DEFENSE and g.summary.done
+            if g.axes["poisoner"] in ADDED_REFERENCES and g.axes["defense"] == NO_DEFENSE and g.summary.done
             if g not in shown
         ]
 
