@@ -12,7 +12,7 @@ from ucbench.matrix.axes import AXES, AXIS, SMALL, SMALL_VICTIM, VICTIM
 from ucbench.matrix.cell import Cell, Craft, CraftLabels
 from ucbench.matrix.compatibility import check_exploiter, check_labeler, check_metrics, check_surrogate, surrogate_of
 from ucbench.numerics import Numerics
-from ucbench.plugins.builtin import ADDED_REFERENCES, CLEAN, NO_DEFENSE, SHUFFLED
+from ucbench.plugins.builtin import ADDED_REFERENCES, CLEAN, NO_DEFENSE, SHUFFLED, UNCRAFTED
 from ucbench.plugins.builtin_params import ShuffledParams
 from ucbench.plugins.grammar import ComponentRef, parse, parse_chain
 from ucbench.plugins.registry import Component, Registry
@@ -182,7 +182,7 @@ def _crafts(
     if spec.name == SHUFFLED:
         assert isinstance(poisoner.params, ShuffledParams)
         base = registry.resolve(PoisonerSpec, poisoner.params.poisoner)
-        if base.spec.name in (CLEAN, SHUFFLED):
+        if base.spec.name in UNCRAFTED:
             raise UsageError(f"{poisoner} cannot shuffle {base}: name a poisoner, as in shuffled:uc.")
         for craft in _crafts(base, dataset, request, registry, craft_seed):
             yield replace(craft, poisoner=poisoner, base=craft)

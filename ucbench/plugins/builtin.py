@@ -20,6 +20,8 @@ CLEAN, SHAM, POSITIVE, SHUFFLED = "clean", "sham", "positive", "shuffled"
 REFERENCES = (CLEAN, SHAM, POSITIVE, SHUFFLED)
 #: Those that every run adds: each row states its differences to them.
 ADDED_REFERENCES = (CLEAN, SHAM)
+#: Those that compute no perturbation: clean has none, and shuffled reassigns those of another poisoner.
+UNCRAFTED = (CLEAN, SHUFFLED)
 #: The text of an empty chain of defenses.
 NO_DEFENSE = "none"
 #: The control of a mixture.

@@ -19,7 +19,7 @@ from ucbench.matrix.axes import DEFAULT_LABELER
 from ucbench.matrix.cell import Craft, CraftLabels
 from ucbench.matrix.compatibility import check_surrogate, surrogate_of
 from ucbench.matrix.matrix import native_budget
-from ucbench.plugins.builtin import CLEAN, SHUFFLED
+from ucbench.plugins.builtin import UNCRAFTED
 from ucbench.plugins.registry import Component, Registry
 from ucbench.plugins.specs import PoisonerSpec, SurrogateSpec
 from ucbench.training.determinism import deterministic, guarded
@@ -69,12 +69,12 @@ def craft_of(settings: PatternSettings, photos: int, registry: Registry) -> Craf
     reference or preset has one. A label-based one gets groups as craft labels.
 
     Raises:
-        UsageError: for unknown names, an oracle or a reference that changes nothing, a budget other than linf, a number
+        UsageError: for unknown names, an oracle or a reference that crafts nothing, a budget other than linf, a number
             of groups that is given twice or not from 2 to ``photos``, or groups of fewer than 4 photos.
     """
     poisoner = registry.resolve(PoisonerSpec, settings.poisoner)
     spec = poisoner.spec
-    if spec.oracle or spec.name in (CLEAN, SHUFFLED):
+    if spec.oracle or spec.name in UNCRAFTED:
         raise UsageError(f"Poisoner {spec.name!r} is for comparisons and protects nothing.")
     if (norm := native_budget(spec, poisoner.params).norm) != "linf":
         raise UsageError(f"Photos are protected within a largest change per value (linf); {poisoner} has {norm}.")

@@ -15,7 +15,7 @@ from ucbench.results.columns import EXPLOITER, SETTING, values_of
 from ucbench.results.summary import Summary, summarise
 from ucbench.results.table import SAME_WORLD, Row
 
-#: The second positive.
+#: The second positive. It is no reference: its labels are those of a protector, so it is ranked.
 PIXEL_POSITIVE = "rand-class:pattern=sign"
 #: Base names of the rows that a gate is judged by.
 _JUDGING = (CLEAN, POSITIVE, base_name(PIXEL_POSITIVE))
