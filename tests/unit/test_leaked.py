@@ -9,7 +9,7 @@ import tiny_components as tiny
 from ucbench import UsageError
 from ucbench.data.selection import set_aside
 from ucbench.exploit.defend import pipeline_of, prepare
-from ucbench.matrix.compatibility import is_oracle
+from ucbench.matrix.compatibility import is_unrankable
 from ucbench.matrix.matrix import Request, expand
 from ucbench.running.runner import run_cells
 from ucbench.running.sets import exploiter_sets, leaked_pairs, release_of
@@ -156,8 +156,8 @@ def test_prepared_set_of_a_leak_is_made_again_for_other_pairs(tmp_path):
 
 def test_defense_with_leak_needs_trusted_images_and_is_never_ranked():
     registry = tiny.registry()
-    assert is_oracle("fog+undo", registry)
-    assert not is_oracle("fog", registry)
+    assert is_unrankable("fog+undo", registry)
+    assert not is_unrankable("fog", registry)
     with pytest.raises(UsageError, match="add --trusted N"):
         cells(registry, "badge", defenses=["undo"], trusted=[0])
 

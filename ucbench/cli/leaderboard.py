@@ -246,12 +246,12 @@ def tiers_command(
     """Print the worst case of every poisoner in FOLDER within each tier of defenses.
 
     T0: augmentation; T1: squeezing; T2: adversarial training; T3: removal with the release, judged by trusted images
-    at most; T4: external data or weights, or a diffusion model. A pipeline has the highest tier of its parts. Oracle
-    defenses are left out. The verdict of the gate stands above each table.
+    at most; T4: external data or weights, or a diffusion model. A pipeline has the highest tier of its parts.
+    Defenses that see more than exploiters do are left out. The verdict of the gate stands above each table.
     """
     from ucbench.leaderboard.layout import setting_heading
     from ucbench.leaderboard.tiers import Best, by_tier, to_columns, to_markdown
-    from ucbench.matrix.compatibility import is_oracle
+    from ucbench.matrix.compatibility import is_unrankable
     from ucbench.plugins.grammar import parse_chain
     from ucbench.results.statistics import BOTH
     from ucbench.session import open_session
@@ -262,8 +262,8 @@ def tiers_command(
         return max(getattr(registry.find("defense", part.name), "tier", "T0") for part in parse_chain(defense))
 
     table, verdicts, _ = judged_rows(folder)
-    oracle = table["defense"].map(lambda defense: is_oracle(defense, registry))
-    tables = by_tier(table[~oracle], tier_of, verdicts)
+    unrankable = table["defense"].map(lambda defense: is_unrankable(defense, registry))
+    tables = by_tier(table[~unrankable], tier_of, verdicts)
     if markdown:
         typer.echo(to_markdown(tables), nl=False)
         return

@@ -150,8 +150,10 @@ def check_surrogate(spec: PoisonerSpec, surrogate: Component[SurrogateSpec] | No
         )
 
 
-def is_oracle(defense: str, registry: Registry) -> bool:
-    """Whether a part of this chain sees more than exploiters do; such rows are shown, but no worst case includes them.
+def is_unrankable(defense: str, registry: Registry) -> bool:
+    """Whether a part of this chain sees more than exploiters do, as an oracle or by leaked pairs.
+
+    Such rows are shown, but no worst case includes them.
 
     Raises:
         UsageError: for an unknown name.

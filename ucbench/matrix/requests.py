@@ -9,7 +9,7 @@ from typing import Any
 from ucbench.errors import UsageError, did_you_mean
 from ucbench.matrix.axes import AXES, AXIS, DEFAULT_LABELER
 from ucbench.matrix.cell import Cell
-from ucbench.matrix.compatibility import is_oracle
+from ucbench.matrix.compatibility import is_unrankable
 from ucbench.matrix.matrix import Request, dedup_key, expand
 from ucbench.matrix.suite import Suite, find_suite, shipped_suites
 from ucbench.matrix.suite import shard as part_of
@@ -107,7 +107,7 @@ def suite_cells(suite: Suite, registry: Registry, *, shard: str | None = None, *
         UsageError: for names or values that do not exist or do not fit together.
     """
     for defense in suite.file.ranking.defenses:
-        if is_oracle(defense, registry):
+        if is_unrankable(defense, registry):
             raise UsageError(
                 f"Suite {suite.path}: ranking.defenses names {defense}, which sees more than exploiters do."
             )

@@ -4,7 +4,7 @@
 class-wise shortcut for the exploiter's labels: an oracle, which shows that the setting can show an effect at all.
 ``shuffled:POISONER`` assigns that poisoner's perturbations to random images, which separates the effect of the noise
 from that of its association with the images. ``clean-pixels`` and ``clean-part`` read clean data, which no exploiter
-has.
+has; :func:`ucbench.matrix.compatibility.is_unrankable` says which defenses no worst case includes.
 """
 
 from __future__ import annotations
