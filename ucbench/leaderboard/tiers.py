@@ -11,7 +11,7 @@ from ucbench.leaderboard.layout import markdown_cell, markdown_table, setting_he
 from ucbench.leaderboard.ranking import accuracies_of, worst_case
 from ucbench.matrix.names import entry_text
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE
-from ucbench.results.columns import BUDGET, ENTRY, EXPLOITER, SETTING, values_of
+from ucbench.results.columns import ENTRY, EXPLOITER, SETTING, values_of
 from ucbench.results.gate import Gate, Judgement, judgement_of
 from ucbench.results.statistics import Interval
 from ucbench.results.table import Row, check_worlds, grouped, measured
@@ -79,7 +79,7 @@ def by_tier(table: pd.DataFrame, tier_of: Callable[[str], str], verdicts: Sequen
     is_clean = done["poisoner"] == CLEAN
     clean = {values_of(shared, EXPLOITER): cells for shared, cells in grouped(done[is_clean], EXPLOITER)}
     tables = []
-    for setting, members in grouped(done[~is_clean], EXPLOITER + BUDGET):
+    for setting, members in grouped(done[~is_clean], SETTING):
         exploited = pd.concat([clean.get(values_of(setting, EXPLOITER)), members])
         lines = tuple((name, _best(accuracies_of(cells), tier_of)) for name, cells in grouped(exploited, ENTRY))
         tiers = tuple(sorted({tier for _, best in lines for tier in best}, key=lambda tier: (tier != NO_TIER, tier)))

@@ -10,9 +10,9 @@ from ucbench.results.columns import REQUESTED, column
 from ucbench.results.text import TextColumn, telling_apart
 
 #: Name of the one column for norm and radius.
-BUDGET = "budget"
+_BUDGET = "budget"
 #: The axes that tell rows apart where several could, the first of them first.
-_PRECEDENCE = ("poisoner", BUDGET, *reversed([column.name for column in REQUESTED]))
+_PRECEDENCE = ("poisoner", _BUDGET, *reversed([column.name for column in REQUESTED]))
 #: More than there are axes: a rank above those of all axes is at least this much higher than the first of them.
 MANY = len(_PRECEDENCE)
 
@@ -30,9 +30,9 @@ def axis_columns(
         rank: of the first column that tells no rows apart; others have the ranks behind it.
     """
     shown = [
-        {name: column(name).text(value) for name, value in row.items()} | {BUDGET: budget_text(row)} for row in rows
+        {name: column(name).text(value) for name, value in row.items()} | {_BUDGET: budget_text(row)} for row in rows
     ]
-    axes = ["poisoner", *(name for name in names if name not in ("poisoner", "norm", "epsilon")), BUDGET]
+    axes = ["poisoner", *(name for name in names if name not in ("poisoner", "norm", "epsilon")), _BUDGET]
     values = {name: list(dict.fromkeys(row[name] for row in shown if row[name])) for name in axes}
     varying = sorted((name for name in axes if len(values[name]) > 1), key=_PRECEDENCE.index)
     needed = {"poisoner", *telling_apart(shown, varying)}
@@ -42,7 +42,7 @@ def axis_columns(
         TextColumn(
             heading(name),
             [row[name] for row in shown],
-            "name" if name == BUDGET or column(name).type == "text" else "number",
+            "name" if name == _BUDGET or column(name).type == "text" else "number",
             rank=ranks.get(name, 0),
             name=name,
             on_request=name in constant,
@@ -53,7 +53,7 @@ def axis_columns(
 
 def heading(name: str) -> str:
     """The heading of an axis."""
-    return name if name == BUDGET else column(name).heading
+    return name if name == _BUDGET else column(name).heading
 
 
 def budget_text(row: Mapping[str, Any]) -> str:
