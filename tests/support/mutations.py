@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ucbench.store.untrusted import LARGEST
+from ucbench.store.untrusted import LARGEST_TEXT
 
 DEEP: Any = "leaf"
 for _ in range(200):
@@ -114,7 +114,7 @@ def replaced(path: Path, draw: random.Random) -> None:
             path.symlink_to(path.parent)
         case _:
             with path.open("wb") as file:
-                file.truncate(LARGEST + 1)  # without blocks on the disk, and small if something copies it
+                file.truncate(LARGEST_TEXT + 1)  # without blocks on the disk, and small if something copies it
 
 
 def fresh(folder: Path, target: Path) -> Path:

@@ -200,7 +200,7 @@ def test_photo_beyond_pillows_limit_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert read_photo(tmp_path / "a.png").pixels.shape == (48, 64, 3)
     assert Image.MAX_IMAGE_PIXELS == 100
-    monkeypatch.setattr("ucbench.protection.photo.LARGEST", 3000)
+    monkeypatch.setattr("ucbench.protection.photo.LARGEST_PHOTO", 3000)
     with pytest.raises(DataError, match="more than one gigapixel"):
         read_photo(tmp_path / "a.png")
 

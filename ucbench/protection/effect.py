@@ -19,7 +19,7 @@ from ucbench.errors import UsageError
 from ucbench.metrics.accuracy import accuracy
 from ucbench.metrics.probes import linear_probe
 from ucbench.protection.manifest import Manifest, ProtectedPhoto
-from ucbench.protection.sampling import LARGEST
+from ucbench.protection.sampling import LARGEST_SAMPLED
 from ucbench.store.keys import derive_seed
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _classes(
     groups: dict[str, list[ProtectedPhoto]] = {}
     for photo in photos:
         folder, _, below = photo.source.partition("/")
-        if photo.width * photo.height <= LARGEST and (below or not by_folder):
+        if photo.width * photo.height <= LARGEST_SAMPLED and (below or not by_folder):
             groups.setdefault(folder if by_folder else f"{photo.pattern:05}", []).append(photo)
     large = {name: members for name, members in sorted(groups.items()) if len(members) >= FEWEST}
     if len(large) < 2:

@@ -21,7 +21,7 @@ MANIFEST, PATTERNS, JOURNAL, REPORT = "ucbench.json", "ucbench.npz", "ucbench.js
 #: Smallest and largest side of the squares that are crafted on, in pixels: they are all in memory at once.
 SIDES = (8, 512)
 #: Most bytes of a manifest that is read; a photo takes some 400.
-LARGEST = 2**30
+LARGEST_MANIFEST = 2**30
 
 #: Before what the craft of patterns warned of, in the words of its method.
 WEAK = "The patterns may be too weak to do anything, even to the network that they were made with. Their method says:"
@@ -158,7 +158,7 @@ def read_manifest(path: Path) -> Manifest:
         DataError: if it is missing, not a manifest, or of a newer schema.
     """
     try:
-        return Manifest.model_validate(read_json(path, LARGEST))
+        return Manifest.model_validate(read_json(path, LARGEST_MANIFEST))
     except (OSError, ValueError) as error:  # pydantic's error is a ValueError
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
         raise DataError(f"{path}: cannot be read as a manifest of protected photos: {reason}") from error

@@ -20,7 +20,7 @@ from ucbench.protection.manifest import Format
 from ucbench.store.files import replacing
 
 #: Most pixels of a photo: its values are in memory about three times.
-LARGEST = 10**9
+LARGEST_PHOTO = 10**9
 
 _BASE = ExifTags.Base
 #: What is kept of EXIF: what describes the photo. What describes the file (its strips, thumbnail, profile) is not.
@@ -71,7 +71,7 @@ def read_photo(path: Path, *, keep_gps: bool = False) -> Photo:
 
 
 def _photo(image: Image.Image, exif: bytes, keep_gps: bool) -> Photo:
-    if image.width * image.height > LARGEST:
+    if image.width * image.height > LARGEST_PHOTO:
         raise ValueError("it has more than one gigapixel")
     mode, profile = image.mode, bytes(image.info.get("icc_profile") or b"")
     file = image

@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from ucbench.data.images import opened
 from ucbench.errors import DataError, UsageError
 from ucbench.protection.manifest import JOURNAL, MANIFEST, PATTERNS, REPORT, Format
-from ucbench.protection.photo import LARGEST, any_size, register_heic, suffix_of
+from ucbench.protection.photo import LARGEST_PHOTO, any_size, register_heic, suffix_of
 
 #: Cameras' raw files. Most are TIFF inside, of which Pillow would read a small preview.
 _RAW = frozenset(
@@ -146,7 +146,7 @@ def _head(path: Path) -> tuple[str, str]:
             return f"{type}, not a photo", ""
         if frames > 1:
             return ("several pages" if type == "TIFF" else "animated"), ""
-        if image.width * image.height > LARGEST:
+        if image.width * image.height > LARGEST_PHOTO:
             return "more than one gigapixel", ""
         return "", type
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 #: Most bytes of a file that is read as text, and levels that JSON may nest. Records have some kilobytes and six levels.
-LARGEST, DEEPEST = 16 * 2**20, 32
+LARGEST_TEXT, DEEPEST = 16 * 2**20, 32
 
 
-def read_regular(path: Path, largest: int = LARGEST) -> bytes:
+def read_regular(path: Path, largest: int = LARGEST_TEXT) -> bytes:
     """The content of a regular file; others, such as pipes and devices, may never end.
 
     Raises:
@@ -31,7 +31,7 @@ def read_regular(path: Path, largest: int = LARGEST) -> bytes:
 
 def read_head(path: Path, count: int) -> bytes:
     """The first ``count`` bytes of a regular file, or all of a shorter one; raises as :func:`read_regular`."""
-    with _regular(path, LARGEST) as file:
+    with _regular(path, LARGEST_TEXT) as file:
         return file.read(count)
 
 
@@ -56,7 +56,7 @@ def _too_large(largest: int) -> OSError:
     return OSError(errno.EFBIG, f"it has more than {largest:,} bytes")
 
 
-def read_json(path: Path, largest: int = LARGEST) -> Any:
+def read_json(path: Path, largest: int = LARGEST_TEXT) -> Any:
     """The JSON value of a regular file in UTF-8.
 
     Raises:
