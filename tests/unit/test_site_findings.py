@@ -127,7 +127,7 @@ def test_board_table_has_every_knowledge_of_a_reference():
     ]
     table = board_table(collect([*made.board(), *shuffled], "x", RANKED), "poisoners")
     (place,) = (place for place, column in enumerate(table.columns) if column.key == "craft_labels")
-    labels = [row.cells[place].text for row in table.rows if any(cell.text == "shuffled:uc" for cell in row.cells)]
+    labels = [row.fields[place].text for row in table.rows if any(field.text == "shuffled:uc" for field in row.fields)]
     assert labels == ["clusters:k=10", "original"]
     references = [row for row in table.rows if row.kind == "reference"]
-    assert len([row for row in references if any(cell.text == "sham" for cell in row.cells)]) == 1
+    assert len([row for row in references if any(field.text == "sham" for field in row.fields)]) == 1

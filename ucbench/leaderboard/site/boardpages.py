@@ -16,7 +16,7 @@ from ucbench.leaderboard.site.addresses import cell_page, method_page
 from ucbench.leaderboard.site.data import Board, Setting
 from ucbench.leaderboard.site.output import Content
 from ucbench.leaderboard.site.render import Templates
-from ucbench.leaderboard.site.table import AXES, filters
+from ucbench.leaderboard.site.table import AXIS_COLUMNS, filters
 from ucbench.leaderboard.tables import to_leaderboard_csv
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.plugins.citations import bibtex
@@ -87,7 +87,7 @@ class _Pages:
             "board.html.j2",
             "index.html",
             table=table,
-            selector=filters(table, [axis for axis in AXES if axis.key in listings.WHERE]),
+            selector=filters(table, [one for one in AXIS_COLUMNS if one.key in listings.WHERE]),
             figures=[self._figures(place, setting) for place, setting in enumerate(board.settings)],
             failed=sum(row["status"] != "ok" for row in board.rows),
             meanings=[(name, text) for name, text in MEANINGS.items() if name in self._meant()],
@@ -117,12 +117,12 @@ class _Pages:
 
     def results(self) -> bytes:
         table = listings.means_table(self.board.groups, "results", "Means over seeds, one row per poisoner and defense")
-        offered = filters(table, AXES)
+        offered = filters(table, AXIS_COLUMNS)
         return self._page("results.html.j2", "results.html", table=table, filters=offered, withheld=self._withheld)
 
     def cells(self) -> bytes:
         table = listings.cells_table(self.board, "cells")
-        offered = filters(table, [*AXES, *table.columns[-1:]])
+        offered = filters(table, [*AXIS_COLUMNS, *table.columns[-1:]])
         return self._page("cells.html.j2", "cells.html", table=table, filters=offered, withheld=self._withheld)
 
     def cell(self, row: Row) -> bytes:
@@ -134,7 +134,7 @@ class _Pages:
             cell_page(row["cell"]),
             record=record,
             group=group,
-            axes=[(column.title, group.axes[column.key]) for column in AXES],
+            axes=[(column.title, group.axes[column.key]) for column in AXIS_COLUMNS],
             setting=self._setting_of.get(row["cell"]),
             method=None if group.is_clean else method_page("poisoner", group.base),
             seeds=cellpage.seeds_text(row),

@@ -11,12 +11,11 @@ from typing import Any
 
 from ucbench.leaderboard.site.addresses import cell_page
 from ucbench.leaderboard.site.data import Board, Group
-from ucbench.leaderboard.site.table import Cell, Column, Row, Table, fixed, number, single
+from ucbench.leaderboard.site.table import Table, TableColumn, TableField, TableRow, fixed, number, single
 from ucbench.plugins.builtin import ADDED_REFERENCES, CLEAN
 from ucbench.results.columns import column, values_of
 from ucbench.results.records import Record
-from ucbench.results.table import SAME_BUDGET, SAME_EXPLOITER, SAME_WORLD
-from ucbench.results.table import Row as ResultRow
+from ucbench.results.table import SAME_BUDGET, SAME_EXPLOITER, SAME_WORLD, Row
 
 Facts = list[tuple[str, str]]
 
@@ -31,14 +30,14 @@ _HEADINGS = {"clean_accuracy": "clean %, of the same train seeds"}
 _LONGEST_LIST = 12
 
 
-def measures_table(row: ResultRow, group: Group) -> Table:
+def measures_table(row: Row, group: Group) -> Table:
     """The cell's numbers, and their means over the seeds of its group."""
     means = group.means
     first, *others = means
     lines = [
-        Row(
+        TableRow(
             (
-                Cell(_HEADINGS.get(m.name, m.heading)),
+                TableField(_HEADINGS.get(m.name, m.heading)),
                 single(row[m.name], m.shown, m.factor),
                 number(means.get(m.name), m.shown, m.factor),
             )
@@ -47,9 +46,9 @@ def measures_table(row: ResultRow, group: Group) -> Table:
         if row[m.name] is not None and group.shows(m.name)
     ]
     heads = (
-        Column("measure", "measure", header=True),
-        Column("cell", "this cell (n = 1)", numeric=True),
-        Column("mean", "mean over its seeds", numeric=True),
+        TableColumn("measure", "measure", header=True),
+        TableColumn("cell", "this cell (n = 1)", numeric=True),
+        TableColumn("mean", "mean over its seeds", numeric=True),
     )
     return Table("measures", "What was measured", heads, tuple(lines))
 
@@ -59,15 +58,15 @@ def history_table(record: Record) -> Table:
     points = record.get("history", ())
     names = [name for name in ("epoch", "test_accuracy", "loss", "lr") if any(name in point for point in points)]
     titles = {"epoch": "epoch", "test_accuracy": "test accuracy %", "loss": "training loss", "lr": "learning rate"}
-    lines = [Row(tuple(_point(name, point.get(name)) for name in names)) for point in points]
-    heads = tuple(Column(name, titles[name], numeric=True, header=name == "epoch") for name in names)
+    lines = [TableRow(tuple(_point(name, point.get(name)) for name in names)) for point in points]
+    heads = tuple(TableColumn(name, titles[name], numeric=True, header=name == "epoch") for name in names)
     return Table("history", "By epoch", heads, tuple(lines))
 
 
-def _point(name: str, value: Any) -> Cell:
-    cell = single(value, {"test_accuracy": 1, "loss": 4}.get(name, 0))
+def _point(name: str, value: Any) -> TableField:
+    shown = single(value, {"test_accuracy": 1, "loss": 4}.get(name, 0))
     # Learning rates span orders of magnitude.
-    return replace(cell, text=f"{value:.3g}") if name == "lr" and cell.text else cell
+    return replace(shown, text=f"{value:.3g}") if name == "lr" and shown.text else shown
 
 
 class Relatives:
@@ -75,12 +74,12 @@ class Relatives:
 
     def __init__(self, board: Board) -> None:
         self._by_cell = board.by_cell
-        self._references: dict[tuple[Any, ...], list[ResultRow]] = defaultdict(list)
+        self._references: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
         for row in board.rows:
             if row["poisoner"] in ADDED_REFERENCES:
                 self._references[values_of(row, (*SAME_EXPLOITER, *SAME_WORLD))].append(row)
 
-    def of(self, row: ResultRow) -> list[tuple[str, str, str]]:
+    def of(self, row: Row) -> list[tuple[str, str, str]]:
         """For each related cell, its relation, its page, and its seeds."""
         references = [
             (str(other["poisoner"]), other)

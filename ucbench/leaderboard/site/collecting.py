@@ -17,7 +17,7 @@ from ucbench.leaderboard.gates import RULES
 from ucbench.leaderboard.ranking import with_none
 from ucbench.leaderboard.site.data import ORACLE, REFERENCE, Board, Group, Setting
 from ucbench.leaderboard.site.places import without_places
-from ucbench.leaderboard.site.table import AXES
+from ucbench.leaderboard.site.table import AXIS_COLUMN
 from ucbench.matrix.names import distinguished, poisoner_text
 from ucbench.matrix.suite import GateRules
 from ucbench.plugins.builtin import CLEAN, NO_DEFENSE, REFERENCES, SHAM
@@ -71,7 +71,7 @@ def collect(
 
 
 def axes_text(row: Row) -> dict[str, str]:
-    """A row's axes in words, by the keys of :data:`ucbench.leaderboard.site.table.AXES`."""
+    """A row's axes in words, by the keys of :data:`ucbench.leaderboard.site.table.AXIS_COLUMN`."""
     numerics = dict(row["numerics"])
     threads = numerics["threads"]
     special = {
@@ -79,7 +79,7 @@ def axes_text(row: Row) -> dict[str, str]:
         "poisoner": poisoner_text(row),
         "numerics": f"{numerics['dtype']}, {threads} {'thread' if threads == 1 else 'threads'}",
     }
-    return {axis.key: special.get(axis.key) or column(axis.key).text(row[axis.key]) for axis in AXES}
+    return {key: special.get(key) or column(key).text(row[key]) for key in AXIS_COLUMN}
 
 
 def _groups(table: pd.DataFrame, lines: Sequence[Row], verdicts: Sequence[Gate]) -> list[Group]:

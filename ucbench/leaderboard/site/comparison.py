@@ -10,7 +10,7 @@ from scipy import stats
 
 from ucbench.leaderboard.site.across import Digest, Result
 from ucbench.leaderboard.site.addresses import method_page
-from ucbench.leaderboard.site.table import Cell, Column, Row, Table
+from ucbench.leaderboard.site.table import Table, TableColumn, TableField, TableRow
 from ucbench.results.statistics import ENOUGH_CRAFTS, t_interval
 
 
@@ -26,15 +26,15 @@ def pairs(digests: Sequence[Digest]) -> Table:
             if signs:
                 counts = [signs.count(-1), signs.count(1), signs.count(0)]
                 link = f"compare.html#{urlencode({'one': one, 'other': other})}"
-                cells = [Cell(one, href=link), Cell(other), Cell(str(len(signs)), float(len(signs)))]
-                lines.append(Row((*cells, *(Cell(str(count), float(count)) for count in counts))))
+                fields = [TableField(one, href=link), TableField(other), TableField(str(len(signs)), float(len(signs)))]
+                lines.append(TableRow((*fields, *(TableField(str(count), float(count)) for count in counts))))
     heads = (
-        Column("one", "one poisoner", header=True),
-        Column("other", "the other"),
-        Column("places", "places", numeric=True),
-        Column("lower", "one lower", numeric=True),
-        Column("higher", "other lower", numeric=True),
-        Column("unclear", "not separated", numeric=True),
+        TableColumn("one", "one poisoner", header=True),
+        TableColumn("other", "the other"),
+        TableColumn("places", "places", numeric=True),
+        TableColumn("lower", "one lower", numeric=True),
+        TableColumn("higher", "other lower", numeric=True),
+        TableColumn("unclear", "not separated", numeric=True),
     )
     return Table("pairs", "Every two poisoners", heads, tuple(lines))
 

@@ -35,7 +35,7 @@ class Group:
     Attributes:
         members: the cells, as rows of results.csv.
         kind: :data:`REFERENCE`, :data:`ORACLE`, or ``""`` for competitors.
-        axes: the common values in words, by the keys of :data:`ucbench.leaderboard.site.table.AXES`.
+        axes: the common values in words, by the keys of :data:`ucbench.leaderboard.site.table.AXIS_COLUMN`.
         label: a short name, unique within its setting and defense.
         passed: whether the gate of its setting was passed; of clean cells, the gate of any of their settings.
     """

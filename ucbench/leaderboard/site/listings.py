@@ -12,7 +12,18 @@ from ucbench.leaderboard.layout import not_run
 from ucbench.leaderboard.site.addresses import cell_page, cells_page
 from ucbench.leaderboard.site.charts import fill
 from ucbench.leaderboard.site.data import FAILED, ORACLE, REFERENCE, Board, Group, Setting
-from ucbench.leaderboard.site.table import AXES, AXIS, Cell, Column, Row, Table, compact, fixed, number, single
+from ucbench.leaderboard.site.table import (
+    AXIS_COLUMN,
+    AXIS_COLUMNS,
+    Table,
+    TableColumn,
+    TableField,
+    TableRow,
+    compact,
+    fixed,
+    number,
+    single,
+)
 from ucbench.matrix.names import poisoner_text
 from ucbench.plugins.builtin import NO_DEFENSE
 from ucbench.results.columns import AVERAGED, BOARD, ENTRY, column, values_of
@@ -31,26 +42,26 @@ BADGES = {REFERENCE: "reference", ORACLE: "oracle", FAILED: "failed"}
 
 def board_table(board: Board, name: str) -> Table:
     """One row per poisoner and setting, and the references of each setting."""
-    lines: list[tuple[dict[str, Cell], str]] = []
+    lines: list[tuple[dict[str, TableField], str]] = []
     for setting in board.settings:
         # One poisoner may be a reference with several surrogates or craft labels.
-        references: dict[tuple[str, ...], tuple[dict[str, Cell], str]] = {}
+        references: dict[tuple[str, ...], tuple[dict[str, TableField], str]] = {}
         for block in setting.blocks:
             for entry in _ordered(block, setting, board.ranked):
-                cells, kind = _entry_row(entry, setting, block)
+                fields, kind = _entry_row(entry, setting, block)
                 if kind:
                     # They stand beside poisoners of any label access.
-                    references[_known_as(cells)] = ({**cells, "label_access": Cell("")}, kind)
+                    references[_known_as(fields)] = ({**fields, "label_access": TableField("")}, kind)
                 else:
-                    lines.append((cells, kind))
+                    lines.append((fields, kind))
             for group in setting.references(block):
                 row = _reference_row(group, setting)
                 references.setdefault(_known_as(row[0]), row)
         lines += references.values()
     keys = _board_columns(board.ranked)
-    if not any(cells["deviations"].text for cells, _ in lines):
+    if not any(fields["deviations"].text for fields, _ in lines):
         keys.remove("deviations")
-    rows = tuple(Row(tuple(cells.get(key, Cell("")) for key in keys), kind) for cells, kind in lines)
+    rows = tuple(TableRow(tuple(fields.get(key, TableField("")) for key in keys), kind) for fields, kind in lines)
     return compact(Table(name, "All poisoners", tuple(_BOARD[key] for key in keys), rows))
 
 
@@ -69,34 +80,34 @@ def _ordered(block: Block, setting: Setting, ranked: Sequence[str] | None) -> li
 
 _HEADING = {described.name: described.heading for described in BOARD}
 #: Columns of an entry that the site shows, beside the poisoner with its preset.
-_KNOWLEDGE = tuple(key for key in ENTRY if key in AXIS and key != "poisoner")
+_KNOWLEDGE = tuple(key for key in ENTRY if key in AXIS_COLUMN and key != "poisoner")
 _BOARD = {
     head.key: head
     for head in (
-        Column("rank", _HEADING["rank"], numeric=True),
-        AXIS["poisoner"],
-        Column("worst", _HEADING["worst"], numeric=True),
-        Column("worst_defense", _HEADING["worst_defense"]),
-        Column("effect", _HEADING["effect"], numeric=True),
-        Column("no_defense", _HEADING["no_defense"], numeric=True),
-        Column("gap_removed", "gap removed, no defense %", numeric=True),
-        Column("seeds", _HEADING["seeds"], numeric=True),
-        Column("gate", "gate", filtered=True, constant=True),
+        TableColumn("rank", _HEADING["rank"], numeric=True),
+        AXIS_COLUMN["poisoner"],
+        TableColumn("worst", _HEADING["worst"], numeric=True),
+        TableColumn("worst_defense", _HEADING["worst_defense"]),
+        TableColumn("effect", _HEADING["effect"], numeric=True),
+        TableColumn("no_defense", _HEADING["no_defense"], numeric=True),
+        TableColumn("gap_removed", "gap removed, no defense %", numeric=True),
+        TableColumn("seeds", _HEADING["seeds"], numeric=True),
+        TableColumn("gate", "gate", filtered=True, constant=True),
         # Last, since a narrow screen shows only the first columns.
-        *(AXIS[key] for key in _KNOWLEDGE),
-        *(AXIS[key] for key in WHERE),
-        Column("bias", _HEADING["worst_bias"], numeric=True, optional=True),
-        Column("mean", _HEADING["mean_over_defenses"], numeric=True, optional=True),
-        Column("trainings", _HEADING["trainings"], constant=True, optional=True),
-        Column("deviations", "SD, no defense", optional=True),
-        *(Column(m.name, m.heading, numeric=True, optional=True) for m in map(column, _OPTIONAL)),
+        *(AXIS_COLUMN[key] for key in _KNOWLEDGE),
+        *(AXIS_COLUMN[key] for key in WHERE),
+        TableColumn("bias", _HEADING["worst_bias"], numeric=True, optional=True),
+        TableColumn("mean", _HEADING["mean_over_defenses"], numeric=True, optional=True),
+        TableColumn("trainings", _HEADING["trainings"], constant=True, optional=True),
+        TableColumn("deviations", "SD, no defense", optional=True),
+        *(TableColumn(m.name, m.heading, numeric=True, optional=True) for m in map(column, _OPTIONAL)),
     )
 }
 
 
-def _known_as(cells: Mapping[str, Cell]) -> tuple[str, ...]:
+def _known_as(fields: Mapping[str, TableField]) -> tuple[str, ...]:
     """What distinguishes a reference within its setting: the poisoner and its knowledge."""
-    return tuple(cells[key].text for key in ("poisoner", *_KNOWLEDGE))
+    return tuple(fields[key].text for key in ("poisoner", *_KNOWLEDGE))
 
 
 def _board_columns(ranked: Sequence[str] | None) -> list[str]:
@@ -110,7 +121,7 @@ def _board_columns(ranked: Sequence[str] | None) -> list[str]:
     return [key for key in _BOARD if key not in absent]
 
 
-def _entry_row(entry: Entry, setting: Setting, block: Block) -> tuple[dict[str, Cell], str]:
+def _entry_row(entry: Entry, setting: Setting, block: Block) -> tuple[dict[str, TableField], str]:
     values, access = entry.values, str(block.values["label_access"])
     group = setting.undefended.get(entry)
     kind = group.kind if group else ""
@@ -120,81 +131,83 @@ def _entry_row(entry: Entry, setting: Setting, block: Block) -> tuple[dict[str, 
         **_where(setting, access),
         "rank": _place(entry.rank, kind),
         "poisoner": _name(axes),
-        **{key: Cell(text) for key, text in knowledge.items()},
+        **{key: TableField(text) for key, text in knowledge.items()},
         "effect": _with_bar(entry.effect),
-        "worst": Cell(not_run(entry)) if entry.missing else number(entry.worst, 1),
+        "worst": TableField(not_run(entry)) if entry.missing else number(entry.worst, 1),
         "bias": single(entry.bias, 1),
-        "worst_defense": Cell(entry.defense),
-        "mean": Cell("") if entry.mean is None else Cell(fixed(entry.mean, 1), round(entry.mean, 6), entry.seeds),
+        "worst_defense": TableField(entry.defense),
+        "mean": TableField("")
+        if entry.mean is None
+        else TableField(fixed(entry.mean, 1), round(entry.mean, 6), entry.seeds),
         "no_defense": number(entry.undefended.interval, 1),
-        "seeds": seeds_cell(entry.seeds),
+        "seeds": seeds_field(entry.seeds),
         **_spread(entry.undefended),
         **(_means(group) if group else {}),
     }, kind
 
 
-def _reference_row(group: Group, setting: Setting) -> tuple[dict[str, Cell], str]:
+def _reference_row(group: Group, setting: Setting) -> tuple[dict[str, TableField], str]:
     return {
         **_where(setting, ""),
         "rank": _place("", group.kind),
         "poisoner": _name(group.axes),
-        **{key: Cell(group.axes[key]) for key in _KNOWLEDGE},
+        **{key: TableField(group.axes[key]) for key in _KNOWLEDGE},
         "no_defense": number(group.summary.means["test_accuracy"], 1),
-        "seeds": seeds_cell(group.summary.means["test_accuracy"].n),
+        "seeds": seeds_field(group.summary.means["test_accuracy"].n),
         **_spread(group.summary.accuracy),
         **_means(group),
     }, group.kind
 
 
-def _where(setting: Setting, access: str) -> dict[str, Cell]:
+def _where(setting: Setting, access: str) -> dict[str, TableField]:
     texts = {**setting.axes, "label_access": access, "gate": setting.judgement.state}
-    return {key: Cell(texts[key]) for key in (*WHERE, "gate")}
+    return {key: TableField(texts[key]) for key in (*WHERE, "gate")}
 
 
-def _means(group: Group) -> dict[str, Cell]:
+def _means(group: Group) -> dict[str, TableField]:
     means = group.means
     described = [column(name) for name in ("gap_removed", *_OPTIONAL)]
     return {one.name: number(means[one.name], one.shown, one.factor) for one in described}
 
 
-def _name(axes: Mapping[str, str]) -> Cell:
+def _name(axes: Mapping[str, str]) -> TableField:
     """The poisoner, with a link to its cells."""
-    return Cell(axes["poisoner"], href=cells_page(axes))
+    return TableField(axes["poisoner"], href=cells_page(axes))
 
 
-def _place(rank: str, kind: str) -> Cell:
+def _place(rank: str, kind: str) -> TableField:
     if rank:
-        return Cell(rank, float(rank.partition("-")[0]))
-    return Cell("", badges=_kind_badge(kind) or ("not ranked",))
+        return TableField(rank, float(rank.partition("-")[0]))
+    return TableField("", badges=_kind_badge(kind) or ("not ranked",))
 
 
-def _spread(accuracy: Nested) -> dict[str, Cell]:
+def _spread(accuracy: Nested) -> dict[str, TableField]:
     # "3.3 trainings" would read as a count.
     deviations = {"over crafts": accuracy.craft_sd, "over trainings": accuracy.training_sd}
     text = ", ".join(f"{value:.1f} {what}" for what, value in deviations.items() if not math.isnan(value))
-    return {"trainings": Cell(accuracy.trainings_text.replace("-", " to ")), "deviations": Cell(text)}
+    return {"trainings": TableField(accuracy.trainings_text.replace("-", " to ")), "deviations": TableField(text)}
 
 
 def _kind_badge(kind: str) -> tuple[str, ...]:
     return (BADGES[kind],) if kind else ()
 
 
-def seeds_cell(count: int, failed: int = 0) -> Cell:
+def seeds_field(count: int, failed: int = 0) -> TableField:
     """A number of crafts, marked where they are few or cells failed."""
     badges = [*(["exploratory"] if count < ENOUGH_CRAFTS else []), *([f"{failed} failed"] if failed else [])]
-    return Cell(str(count), float(count), badges=tuple(badges))
+    return TableField(str(count), float(count), badges=tuple(badges))
 
 
-def _with_bar(effect: Interval | None) -> Cell:
+def _with_bar(effect: Interval | None) -> TableField:
     """The effect in percent, with its interval as a bar from none to all of the gap."""
-    cell = number(effect, 0, 100)
-    if effect is None or cell.value is None:
-        return cell
+    shown = number(effect, 0, 100)
+    if effect is None or shown.value is None:
+        return shown
     half = effect.drawn_half
     low, mid, high = (
         round(min(max(value, 0.0), 1.0), 4) for value in (effect.mean - half, effect.mean, effect.mean + half)
     )
-    return Cell(cell.text, cell.value, cell.n, bar=(low, mid, high))
+    return TableField(shown.text, shown.value, shown.n, bar=(low, mid, high))
 
 
 def means_table(groups: Sequence[Group], name: str, caption: str) -> Table:
@@ -202,16 +215,16 @@ def means_table(groups: Sequence[Group], name: str, caption: str) -> Table:
     means = [group.means for group in groups]
     shown = [column(name) for name in means[0] if any(one[name].n for one in means)] if means else []
     heads = (
-        *AXES,
-        *(Column(measure.name, measure.heading, numeric=True) for measure in shown),
+        *AXIS_COLUMNS,
+        *(TableColumn(measure.name, measure.heading, numeric=True) for measure in shown),
         _BOARD["seeds"],
     )
     lines = [
-        Row(
+        TableRow(
             (
-                *_axis_cells(group, AXES, group.cells_page, f"with defense {group.axes['defense']}"),
+                *_axis_fields(group, AXIS_COLUMNS, group.cells_page, f"with defense {group.axes['defense']}"),
                 *(number(mean[m.name], m.shown, m.factor) for m in shown),
-                seeds_cell(mean["test_accuracy"].n, group.summary.failed),
+                seeds_field(mean["test_accuracy"].n, group.summary.failed),
             ),
             group.kind or (FAILED if not group.summary.done else ""),
         )
@@ -220,37 +233,37 @@ def means_table(groups: Sequence[Group], name: str, caption: str) -> Table:
     return compact(Table(name, caption, heads, tuple(lines)))
 
 
-def _axis_cells(group: Group, axes: Iterable[Column], href: str, hidden: str) -> list[Cell]:
-    """The group's values along the axes; its poisoner links to ``href``."""
-    poisoner = Cell(group.axes["poisoner"], href=href, hidden=hidden, badges=_kind_badge(group.kind))
-    return [poisoner if axis.key == "poisoner" else Cell(group.axes[axis.key]) for axis in axes]
+def _axis_fields(group: Group, columns: Iterable[TableColumn], href: str, hidden: str) -> list[TableField]:
+    """The group's values along the axes of these columns; its poisoner links to ``href``."""
+    poisoner = TableField(group.axes["poisoner"], href=href, hidden=hidden, badges=_kind_badge(group.kind))
+    return [poisoner if one.key == "poisoner" else TableField(group.axes[one.key]) for one in columns]
 
 
 def cells_table(board: Board, name: str) -> Table:
     """One row per cell, with a link to its page."""
     measures = [m for m in AVERAGED if m.name in _OF_A_CELL and any(group.shows(m.name) for group in board.groups)]
     heads = (
-        *AXES,
-        *(Column(key, column(key).heading, numeric=True) for key in ("craft_seed", "train_seed")),
-        *(Column(measure.name, measure.heading, numeric=True) for measure in measures),
-        Column("status", "status", filtered=True, constant=True),
+        *AXIS_COLUMNS,
+        *(TableColumn(key, column(key).heading, numeric=True) for key in ("craft_seed", "train_seed")),
+        *(TableColumn(measure.name, measure.heading, numeric=True) for measure in measures),
+        TableColumn("status", "status", filtered=True, constant=True),
     )
     lines = []
     for row in board.rows:
         group = board.by_cell[row["cell"]]
-        cells = (
-            *_axis_cells(group, AXES, cell_page(row["cell"]), f"cell {row['cell'][:8]}"),
+        fields = (
+            *_axis_fields(group, AXIS_COLUMNS, cell_page(row["cell"]), f"cell {row['cell'][:8]}"),
             _seed(row["craft_seed"]),
             _seed(row["train_seed"]),
-            *(single(row[m.name], m.shown, m.factor) if group.shows(m.name) else Cell("") for m in measures),
-            Cell(str(row["status"])),
+            *(single(row[m.name], m.shown, m.factor) if group.shows(m.name) else TableField("") for m in measures),
+            TableField(str(row["status"])),
         )
-        lines.append(Row(cells, group.kind if row["status"] == "ok" else FAILED))
+        lines.append(TableRow(fields, group.kind if row["status"] == "ok" else FAILED))
     return compact(Table(name, "Every cell: one release, one victim, one training", heads, tuple(lines)))
 
 
-def _seed(seed: int | None) -> Cell:
-    return Cell("none") if seed is None else Cell(str(seed), float(seed))
+def _seed(seed: int | None) -> TableField:
+    return TableField("none") if seed is None else TableField(str(seed), float(seed))
 
 
 def heat_table(setting: Setting, name: str) -> Table | None:
@@ -264,14 +277,14 @@ def heat_table(setting: Setting, name: str) -> Table | None:
     if set(defenses) <= {NO_DEFENSE}:
         return None
     heads = (
-        Column("label", "poisoner", header=True),
-        *(Column(f"defense-{place}", defense, numeric=True) for place, defense in enumerate(defenses)),
+        TableColumn("label", "poisoner", header=True),
+        *(TableColumn(f"defense-{place}", defense, numeric=True) for place, defense in enumerate(defenses)),
     )
     lines = [
-        Row(
+        TableRow(
             (
-                Cell(label, badges=_kind_badge(kind)),
-                *(_grid_cell(groups.get((label, defense)), setting, defense) for defense in defenses),
+                TableField(label, badges=_kind_badge(kind)),
+                *(_grid_field(groups.get((label, defense)), setting, defense) for defense in defenses),
             ),
             kind,
         )
@@ -281,18 +294,18 @@ def heat_table(setting: Setting, name: str) -> Table | None:
     return Table(name, f"{measure} in %: {setting.title}", heads, tuple(lines))
 
 
-def _grid_cell(group: Group | None, setting: Setting, defense: str) -> Cell:
+def _grid_field(group: Group | None, setting: Setting, defense: str) -> TableField:
     if group is None:
-        return Cell("")
+        return TableField("")
     if not group.summary.done:
-        return Cell("failed")
+        return TableField("failed")
     if not setting.passed:
         return replace(number(group.means["test_accuracy"], 1), n=None)
     if setting.spoiled(defense):
-        return Cell("–", hidden="left out: clean accuracy lost more than half of its gap")
+        return TableField("–", hidden="left out: clean accuracy lost more than half of its gap")
     removed = group.means["gap_removed"]
-    cell = number(removed, 0, 100)
-    return replace(cell, fill=fill(removed.mean)) if cell.text else cell
+    shown = number(removed, 0, 100)
+    return replace(shown, fill=fill(removed.mean)) if shown.text else shown
 
 
 def grid(setting: Setting) -> tuple[dict[str, str], list[str], dict[tuple[str, str], Group]]:

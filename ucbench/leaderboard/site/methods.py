@@ -17,8 +17,18 @@ from ucbench.leaderboard.site import svg
 from ucbench.leaderboard.site.across import Digest, Result, Sheet
 from ucbench.leaderboard.site.addresses import method_page
 from ucbench.leaderboard.site.charts import Candidate, tradeoff
-from ucbench.leaderboard.site.listings import BADGES, seeds_cell
-from ucbench.leaderboard.site.table import AXES, AXIS, Cell, Column, Row, Table, compact, number, single
+from ucbench.leaderboard.site.listings import BADGES, seeds_field
+from ucbench.leaderboard.site.table import (
+    AXIS_COLUMN,
+    AXIS_COLUMNS,
+    Table,
+    TableColumn,
+    TableField,
+    TableRow,
+    compact,
+    number,
+    single,
+)
 from ucbench.matrix.compatibility import is_static
 from ucbench.plugins.citations import Citation, bibtex, citations
 from ucbench.plugins.registry import Registry
@@ -162,9 +172,9 @@ def is_static_by_default(spec: ComponentSpec | None, registry: Registry) -> bool
         return spec.static
 
 
-#: Axes of a method's table with a column of their own beside its numbers; one column names what is rare in the others.
+#: Axes with a column beside the numbers of a method's table; one column names what is rare in the others.
 _LEADING = ("poisoner", "defense", "dataset", "budget", "victim")
-_OTHERS = tuple(axis for axis in AXES if axis.key not in (*_LEADING, "numerics"))
+_OTHERS = tuple(one for one in AXIS_COLUMNS if one.key not in (*_LEADING, "numerics"))
 
 
 def results_table(method: Method, digests: Sequence[Digest]) -> Table:
@@ -173,17 +183,20 @@ def results_table(method: Method, digests: Sequence[Digest]) -> Table:
     rare = _rare([result for _, result in ordered])
     measures = [column(name) for name in ("test_accuracy", "clean_accuracy", "gap_removed")]
     heads = (
-        Column("board", "board", filtered=True),
-        *(AXIS[key] for key in _LEADING),
-        *([Column("other", "other")] if any(rare) else []),
-        *(Column(measure.name, measure.heading, numeric=True) for measure in measures),
-        Column("seeds", "crafts", numeric=True),
-        Column("gate", "gate", filtered=True, constant=True),
-        *(replace(axis, optional=True) for axis in _OTHERS),
-        *(Column(name, column(name).heading, numeric=True, optional=True) for name in ("craft_seconds", "seconds")),
+        TableColumn("board", "board", filtered=True),
+        *(AXIS_COLUMN[key] for key in _LEADING),
+        *([TableColumn("other", "other")] if any(rare) else []),
+        *(TableColumn(measure.name, measure.heading, numeric=True) for measure in measures),
+        TableColumn("seeds", "crafts", numeric=True),
+        TableColumn("gate", "gate", filtered=True, constant=True),
+        *(replace(one, optional=True) for one in _OTHERS),
+        *(
+            TableColumn(name, column(name).heading, numeric=True, optional=True)
+            for name in ("craft_seconds", "seconds")
+        ),
     )
     rows = tuple(
-        _line(result, digests[place], [Cell(text)] if any(rare) else [])
+        _line(result, digests[place], [TableField(text)] if any(rare) else [])
         for (place, result), text in zip(ordered, rare, strict=True)
     )
     return compact(Table("results", "All results", heads, rows))
@@ -191,30 +204,30 @@ def results_table(method: Method, digests: Sequence[Digest]) -> Table:
 
 def _rare(results: Sequence[Result]) -> list[str]:
     """For each result, its values along the other axes that are not the most frequent ones."""
-    usual = {axis.key: Counter(one.axes[axis.key] for one in results).most_common(1)[0][0] for axis in _OTHERS}
+    usual = {a.key: Counter(one.axes[a.key] for one in results).most_common(1)[0][0] for a in _OTHERS}
     return [
         "; ".join(f"{a.title} {one.axes[a.key]}" for a in _OTHERS if one.axes[a.key] != usual[a.key]) for one in results
     ]
 
 
-def _line(result: Result, board: Digest, other: Sequence[Cell]) -> Row:
+def _line(result: Result, board: Digest, other: Sequence[TableField]) -> TableRow:
     spoiled = result.spoiled and result.state == "passed"
-    gap = Cell("–", hidden="clean accuracy lost more than half of its gap") if spoiled else None
+    gap = TableField("–", hidden="clean accuracy lost more than half of its gap") if spoiled else None
     kind = (BADGES[result.kind],) if result.kind else ()
-    cells = (
-        Cell(board.path, href=board.settings[result.setting][1]),
-        *(Cell(result.axes[key], badges=kind if key == "poisoner" else ()) for key in _LEADING),
+    fields = (
+        TableField(board.path, href=board.settings[result.setting][1]),
+        *(TableField(result.axes[key], badges=kind if key == "poisoner" else ()) for key in _LEADING),
         *other,
         number(result.accuracy, 1),
         single(result.clean, 1),
         gap or number(result.removed, 0, 100),
-        seeds_cell(result.accuracy.n),
-        Cell(result.state),
-        *(Cell(result.axes[axis.key]) for axis in _OTHERS),
+        seeds_field(result.accuracy.n),
+        TableField(result.state),
+        *(TableField(result.axes[one.key]) for one in _OTHERS),
         single(result.craft_seconds, 0),
         single(result.seconds, 0),
     )
-    return Row(cells, result.kind)
+    return TableRow(fields, result.kind)
 
 
 def images(method: Method, digests: Sequence[Digest]) -> list[tuple[Digest, Sheet]]:

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ucbench.errors import visible_lines
-from ucbench.leaderboard.site.table import Cell, Column, Row
+from ucbench.leaderboard.site.table import TableColumn, TableField, TableRow
 from ucbench.leaderboard.site.terms import term
 from ucbench.results.statistics import ENOUGH_CRAFTS
 
@@ -33,7 +33,7 @@ class Templates:
         self._templates.globals |= {
             "first_rows": FIRST_ROWS,
             "longest_short": LONGEST_SHORT,
-            "cells": cells,
+            "fields": fields,
             "embedded": embedded,
             "enough": ENOUGH_CRAFTS,
             "term": term,
@@ -64,32 +64,32 @@ def _finalized(value: Any) -> Any:
     return visible_lines(value) if type(value) is str and not value.isprintable() else value
 
 
-def cells(row: Row, columns: Iterable[Column], base: str) -> Markup:
-    """The cells of a table's row; written here, since a macro takes several times as long and tables have thousands.
+def fields(row: TableRow, columns: Iterable[TableColumn], base: str) -> Markup:
+    """The fields of a table's row; written here, since a macro takes several times as long and tables have thousands.
 
     Args:
         base: leads to the folder that links are relative to.
     """
-    return Markup("\n".join(_cell(cell, column, base) for cell, column in zip(row.cells, columns, strict=True)))
+    return Markup("\n".join(_field(shown, column, base) for shown, column in zip(row.fields, columns, strict=True)))
 
 
-def _cell(cell: Cell, column: Column, base: str) -> str:
-    text = _text(cell.text)
+def _field(shown: TableField, column: TableColumn, base: str) -> str:
+    text = _text(shown.text)
     tag, scope = ("th", ' scope="row"') if column.header else ("td", "")
-    value = "" if cell.value is None else cell.value
+    value = "" if shown.value is None else shown.value
     sort = f' class="number" data-value="{value}"' if column.numeric else f' data-text="{text}"'
-    style = f' style="background:{cell.fill[0]};color:{cell.fill[1]}"' if cell.fill else ""
-    if cell.hidden:
-        text += f'<span class="hidden"> {_text(cell.hidden)}</span>'
-    if cell.href:
-        text = f'<a href="{_text(base + cell.href)}">{text}</a>'
-    if cell.n is not None and not cell.fill:
-        text += f" <small>n&nbsp;=&nbsp;{cell.n}</small>"
-    if cell.bar:
-        low, mid, high = cell.bar
+    style = f' style="background:{shown.fill[0]};color:{shown.fill[1]}"' if shown.fill else ""
+    if shown.hidden:
+        text += f'<span class="hidden"> {_text(shown.hidden)}</span>'
+    if shown.href:
+        text = f'<a href="{_text(base + shown.href)}">{text}</a>'
+    if shown.n is not None and not shown.fill:
+        text += f" <small>n&nbsp;=&nbsp;{shown.n}</small>"
+    if shown.bar:
+        low, mid, high = shown.bar
         bar = f'<span class="bar" style="--low:{low};--mid:{mid};--high:{high}" aria-hidden="true"></span>'
         text = f'<span class="drawn">{bar} <span>{text}</span></span>'
-    for badge in cell.badges:
+    for badge in shown.badges:
         text += f' <span class="badge {_text(badge.rpartition(" ")[2])}">{_text(badge)}</span>'
     return f"<{tag}{scope}{sort}{style}>{text}</{tag}>"
 

@@ -1,4 +1,6 @@
-"""Tables of the site's pages: typed columns, cells with sort values, and filters.
+"""Tables of the site's pages: typed columns, fields with sort values, and filters.
+
+A cell is one training, so what a table has where a row meets a column is a field.
 
 Page and script get the same texts, so that a table reads the same with and without JavaScript.
 """
@@ -16,15 +18,15 @@ from ucbench.results.statistics import Interval
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column.
 
     Attributes:
         key: name in filters and in links to filtered tables.
         title: heading.
-        numeric: whether it sorts by the value of its cells instead of their text.
+        numeric: whether it sorts by the value of its fields instead of their text.
         filtered: whether it has a filter.
-        header: whether its cells are row headers.
+        header: whether its fields are row headers.
         constant: whether the caption shows it instead, if all rows have the same text.
         optional: whether the script hides it until the reader asks for it.
     """
@@ -39,8 +41,8 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One cell of a table.
+class TableField:
+    """What a table has where a row meets a column.
 
     Attributes:
         text: the displayed text.
@@ -64,10 +66,10 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
-    """Cells in the order of the columns; ``kind`` is ``""``, ``reference``, ``oracle`` or ``failed``."""
+class TableRow:
+    """Fields in the order of the columns; ``kind`` is ``""``, ``reference``, ``oracle`` or ``failed``."""
 
-    cells: tuple[Cell, ...]
+    fields: tuple[TableField, ...]
     kind: str = ""
 
 
@@ -82,18 +84,19 @@ class Table:
 
     id: str
     caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    columns: tuple[TableColumn, ...]
+    rows: tuple[TableRow, ...]
     constant: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def note(self) -> str:
         """The constant columns in words."""
-        return "; ".join(f"{AXIS[key].title if key in AXIS else key} {text}" for key, text in self.constant.items())
+        titles = {key: AXIS_COLUMN[key].title if key in AXIS_COLUMN else key for key in self.constant}
+        return "; ".join(f"{titles[key]} {text}" for key, text in self.constant.items())
 
     def data(self) -> dict[str, Any]:
-        """The rows as JSON values: kind, then cells as text or as a mapping of their non-empty attributes."""
-        return {"rows": [[row.kind, [_as_json(cell) for cell in row.cells]] for row in self.rows]}
+        """The rows as JSON values: kind, then fields as text or as a mapping of their non-empty attributes."""
+        return {"rows": [[row.kind, [_as_json(one) for one in row.fields]] for row in self.rows]}
 
 
 def compact(table: Table) -> Table:
@@ -102,7 +105,7 @@ def compact(table: Table) -> Table:
         place
         for place, column in enumerate(table.columns)
         # A blank, such as the label access of references, fits any value.
-        if column.constant and len({row.cells[place].text for row in table.rows} - {""}) == 1
+        if column.constant and len({row.fields[place].text for row in table.rows} - {""}) == 1
     ]
 
     def varying(items: Sequence[Any]) -> tuple[Any, ...]:
@@ -111,9 +114,9 @@ def compact(table: Table) -> Table:
     return replace(
         table,
         columns=varying(table.columns),
-        rows=tuple(replace(row, cells=varying(row.cells)) for row in table.rows),
+        rows=tuple(replace(row, fields=varying(row.fields)) for row in table.rows),
         constant={
-            table.columns[place].key: next(filter(None, (row.cells[place].text for row in table.rows)))
+            table.columns[place].key: next(filter(None, (row.fields[place].text for row in table.rows)))
             for place in constant
         },
     )
@@ -121,17 +124,17 @@ def compact(table: Table) -> Table:
 
 @dataclass(frozen=True)
 class Filter:
-    """One axis to filter by, with its values."""
+    """One column to filter by, with its texts."""
 
     key: str
     title: str
     options: tuple[str, ...]
 
 
-def filters(table: Table, columns: Iterable[Column]) -> list[Filter]:
+def filters(table: Table, columns: Iterable[TableColumn]) -> list[Filter]:
     """Filters for those ``columns`` in which the table's rows differ."""
     texts = {
-        column.key: {row.cells[place].text for row in table.rows} - {""}
+        column.key: {row.fields[place].text for row in table.rows} - {""}
         for place, column in enumerate(table.columns)
         if column.filtered
     }
@@ -142,18 +145,18 @@ def filters(table: Table, columns: Iterable[Column]) -> list[Filter]:
     ]
 
 
-def number(interval: Interval | None, decimals: int, factor: float = 1.0) -> Cell:
-    """A mean with the half-width of its interval and its number of seeds; an empty cell without a mean."""
+def number(interval: Interval | None, decimals: int, factor: float = 1.0) -> TableField:
+    """A mean with the half-width of its interval and its number of seeds; an empty field without a mean."""
     if interval is None or interval.n == 0 or math.isnan(interval.mean):
-        return Cell("")
-    return Cell(interval.text(decimals, factor, constant=False), round(factor * interval.mean, 6), interval.n)
+        return TableField("")
+    return TableField(interval.text(decimals, factor, constant=False), round(factor * interval.mean, 6), interval.n)
 
 
-def single(value: Any, decimals: int, factor: float = 1.0) -> Cell:
-    """A single number; an empty cell for anything else."""
+def single(value: Any, decimals: int, factor: float = 1.0) -> TableField:
+    """A single number; an empty field for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        return Cell("")
-    return Cell(fixed(factor * value, decimals), round(factor * value, 6))
+        return TableField("")
+    return TableField(fixed(factor * value, decimals), round(factor * value, 6))
 
 
 def fixed(value: float, decimals: int) -> str:
@@ -169,25 +172,26 @@ def natural(text: str) -> tuple[Any, ...]:
         return (1, text.lower(), text)
 
 
-def _as_json(cell: Cell) -> Any:
-    attributes = {"v": cell.value, "n": cell.n, "h": cell.href, "s": cell.hidden, "b": list(cell.badges)}
+def _as_json(shown: TableField) -> Any:
+    attributes = {"v": shown.value, "n": shown.n, "h": shown.href, "s": shown.hidden, "b": list(shown.badges)}
     present = {name: value for name, value in attributes.items() if value not in (None, "", [])}
-    return {"t": cell.text, **present} if present else cell.text
+    return {"t": shown.text, **present} if present else shown.text
 
 
-def _axis(name: str) -> Column:
+def _axis_column(name: str) -> TableColumn:
     titles = {"budget": "budget", "numerics": "numerics"}
     is_poisoner = name == "poisoner"
-    return Column(
+    return TableColumn(
         name, titles.get(name) or described(name).heading, filtered=True, header=is_poisoner, constant=not is_poisoner
     )
 
 
-#: The axes of all tables. A budget stands for its norm and epsilon, a poisoner for its preset too.
-AXES = tuple(
-    _axis("budget" if name == "epsilon" else name)
+#: The columns of the matrix's axes, in all tables. A budget stands for its norm and epsilon, a poisoner for its preset
+#: too.
+AXIS_COLUMNS = tuple(
+    _axis_column("budget" if name == "epsilon" else name)
     for name in (*BLOCK, *ENTRY, "defense", "numerics")
     if name not in ("norm", "preset")
 )
 #: By key.
-AXIS = {axis.key: axis for axis in AXES}
+AXIS_COLUMN = {column.key: column for column in AXIS_COLUMNS}
