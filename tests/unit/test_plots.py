@@ -12,7 +12,7 @@ from ucbench.cli.app import main
 from ucbench.errors import DataError, UsageError
 from ucbench.leaderboard.facets import panels
 from ucbench.leaderboard.marks import mark_of
-from ucbench.leaderboard.plots import MEASURES, _ends, plot, selected, series, stated
+from ucbench.leaderboard.plots import MEASURES, _ends, _figure, plot, selected, series, stated
 from ucbench.results.columns import COLUMNS, PLOT_AXES, PLOTTED
 from ucbench.results.gate import gates
 from ucbench.results.table import rows
@@ -101,6 +101,21 @@ def test_presets_are_separate_on_the_poisoner_axis():
 def test_interval_is_missing_for_one_seed():
     (found,) = series(rows(boards.rows_of({"uc": [40]})), "labeling", "test_accuracy")
     assert math.isnan(found.points["original"].half)
+
+
+@pytest.mark.parametrize(("accuracies", "dots"), [([40], []), ([40, 44], [40, 44]), ([40, 44, 48], [])])
+@pytest.mark.parametrize("by", ["labeling", "poisoner", "epsilon"])
+def test_two_crafts_are_a_mean_and_both_values_without_a_whisker(by, accuracies, dots):
+    measure = "test_accuracy"
+    figure = _figure(series(rows(boards.rows_of({"uc": accuracies})), by, measure), by, measure, "")
+    (axes,) = figure.axes
+    shown = [value for line in axes.lines if line.get_marker() == "o" and line.get_markersize() == 3
+             for value in line.get_ydata()]  # fmt: skip
+    assert shown == pytest.approx(dots)
+    bars = [bar for one in axes.collections for bar in one.get_segments() if len(bar)]
+    assert len(bars) == (len(accuracies) > 2)
+    (legend,) = figure.legends
+    assert ("dots: both of two values" in [text.get_text() for text in legend.get_texts()]) == bool(dots)
 
 
 @pytest.mark.parametrize(
@@ -259,3 +274,11 @@ def test_plot_contains_every_mean(left):
     low, high = _ends(MEASURES["gap_removed"], drawn)
     assert low < min(means) <= max(means) < high
     assert (low == -15) == (left == 40)
+
+
+def test_plot_contains_both_of_two_values():
+    """Of the gap of 50, one release leaves 25 more than clean images do, and the other removes 25."""
+    table = rows(boards.rows_of({"clean": [60, 60], "sham": [60, 60], "uc": [85, 35]}))
+    low, high = _ends(MEASURES["gap_removed"], series(table, "labeling", "gap_removed"))
+    assert low < -50
+    assert high == 105

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import textwrap
 from collections import defaultdict
@@ -35,7 +36,7 @@ _NUMBERS = {name for name in PLOT_AXES if not AXIS[name].type.is_text}
 class Ends(NamedTuple):
     """The ends of the vertical axis, in displayed units; None leaves an end to matplotlib.
 
-    Intervals of few seeds can reach beyond possible values; the ends clip them, but never a mean.
+    Intervals of few seeds can reach beyond possible values; the ends clip them, but never a mean or a value.
     """
 
     lowest: float | None = 0.0
@@ -52,6 +53,9 @@ MEASURES: Mapping[str, Ends] = {
 }
 #: The look of series that are of no one poisoner, and how series of one poisoner are filled: opacities.
 _SERIES, _FILLS = Mark(GREY, "circle"), ("1", "none", "0.35")
+#: The values behind a mean of two, as forest plots have them; and their name in the legend.
+_DOT: Any = {"linestyle": "none", "marker": "o", "markersize": 3, "alpha": 0.75}
+_DOTS = "dots: both of two values"
 _STYLE: Any = {
     "svg.hashsalt": "ucbench",
     "text.parse_math": False,  # names are arbitrary text
@@ -151,11 +155,17 @@ def _telling_apart(rows: pd.DataFrame, by: str) -> list[dict[str, str]]:
 
 
 def _ends(measure: Ends, drawn: Sequence[Series]) -> tuple[float | None, float | None]:
-    """The measure's ends, extended so that every mean is visible."""
-    means = [point.mean for one in drawn for point in one.points.values()]
-    margin = 0.05 * (max(means) - min(means))
-    lowest = None if measure.lowest is None else min(measure.lowest, min(means) - margin)
-    return lowest, None if measure.highest is None else max(measure.highest, max(means) + margin)
+    """The measure's ends, extended so that every mean is visible, and both values behind one of two."""
+    points = [point for one in drawn for point in one.points.values()]
+    values = [value for point in points for value in (point.mean, *_both(point))]
+    margin = 0.05 * (max(values) - min(values))
+    lowest = None if measure.lowest is None else min(measure.lowest, min(values) - margin)
+    return lowest, None if measure.highest is None else max(measure.highest, max(values) + margin)
+
+
+def _both(point: Interval) -> tuple[float, ...]:
+    """The values behind a mean of two, whose interval would say little; none of other means."""
+    return point.both if point.n == 2 else ()
 
 
 def plot(table: pd.DataFrame, out: Path, *, by: str, measure: str, title: str) -> None:
@@ -167,7 +177,7 @@ def plot(table: pd.DataFrame, out: Path, *, by: str, measure: str, title: str) -
     Args:
         table: rows of :func:`ucbench.results.table.rows`.
         by: the column along the axis.
-        measure: the column to draw, as mean and 95 % interval over seeds.
+        measure: the column to draw, as mean and 95 % interval over seeds; of two, as mean and both values.
 
     Raises:
         UsageError, DataError: as :func:`series`.
@@ -187,6 +197,7 @@ def plot(table: pd.DataFrame, out: Path, *, by: str, measure: str, title: str) -
 
 def _figure(drawn: Sequence[Series], by: str, measure: str, title: str) -> Figure:
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     divided = panels(drawn)
     places = _places(drawn, by)
@@ -194,6 +205,8 @@ def _figure(drawn: Sequence[Series], by: str, measure: str, title: str) -> Figur
     lines = -(-len(divided) // columns)
     width = max(6.0, columns * max(3.2, 1.1 * len(places) + 0.8))
     names = list(dict.fromkeys(name for panel in divided for name in panel.series))
+    if any(_both(point) for one in drawn for point in one.points.values()):
+        names.append(_DOTS)
     across = min(len(names), max(1, int(width // (0.5 + 0.075 * max(map(len, names))))))
     # A panel has a fixed height; the lines of its title and of the legend add to it.
     height = lines * (3.6 if lines == 1 else 2.7) + 0.19 * -(-len(names) // across) + 0.3
@@ -203,7 +216,7 @@ def _figure(drawn: Sequence[Series], by: str, measure: str, title: str) -> Figur
     for place, axes in enumerate(grid[: len(divided)]):
         if place + columns >= len(divided):
             axes.set_xlabel(column(by).heading)
-    handles: dict[str, Any] = {}
+    handles: dict[str, Any] = {_DOTS: Line2D([], [], color=GREY, **_DOT)}
     for axes, panel in itertools.zip_longest(grid, divided):
         if panel is None:
             axes.set_visible(False)
@@ -296,10 +309,13 @@ def _points(axes: Any, points: Mapping[float, Interval], look: _Look, line: str)
     shapes = list(SHAPES)
     shape = shapes[(shapes.index(look.mark.shape) + look.variant // len(_FILLS)) % len(shapes)]
     fill = "none" if look.mark.is_open else _FILLS[look.variant % len(_FILLS)]
+    dots = [(at, value) for at, point in points.items() for value in _both(point)]
+    if dots:
+        axes.plot(*zip(*dots, strict=True), color=look.mark.colour, **_DOT)
     return axes.errorbar(
         list(points),
         [value.mean for value in points.values()],
-        yerr=[value.drawn_half for value in points.values()],
+        yerr=[value.half if value.is_shown else math.nan for value in points.values()],
         linestyle=line,
         linewidth=1,
         marker=marker(shape),
