@@ -1,4 +1,4 @@
-"""The Python API: requests, runs into a folder, plans and single crafts."""
+"""The Python API: runs into a folder, plans and single crafts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from PIL import Image
 import ucbench
 from ucbench.crafting.release import materialise
 from ucbench.errors import ContractError, DataError, UsageError
-from ucbench.matrix import requests
 from ucbench.numerics import Numerics
 from ucbench.progress import Lines
 from ucbench.protection.stretch import perturbed
@@ -48,36 +47,6 @@ def plan(*poisoners: str, **changes) -> list[PlannedCell]:
     return ucbench.plan(poisoner=poisoners, **{**AXES, **ARITHMETIC, **changes})
 
 
-@pytest.mark.parametrize(
-    ("given", "pairs"),
-    [
-        ({}, [(0, 0)]),
-        ({"seed": 3}, [(3, 3)]),
-        ({"seed": "0-2"}, [(0, 0), (1, 1), (2, 2)]),
-        ({"seed": "0,4"}, [(0, 0), (4, 4)]),
-        ({"trainings": 3}, [(0, 0), (0, 1), (0, 2)]),
-        ({"seed": "0,4", "trainings": "2"}, [(0, 0), (0, 1), (4, 8), (4, 9)]),
-        ({"craft_seed": "0-1"}, [(0, 0), (1, 0)]),
-        ({"train_seed": "5,7"}, [(0, 5), (0, 7)]),
-        ({"craft_seed": "0-1", "train_seed": "2,3"}, [(0, 2), (0, 3), (1, 2), (1, 3)]),
-    ],
-)
-def test_run_pairs_or_crosses_seeds(given, pairs):
-    assert requests.axes(**given).seeds == pairs
-
-
-@pytest.mark.parametrize("other", [{"craft_seed": 0}, {"train_seed": "0-1"}])
-def test_run_raises_when_seeds_are_given_both_ways(other):
-    for nested in ({"seed": 0}, {"trainings": 2}):
-        with pytest.raises(UsageError, match=r"either --seed.*or --craft-seed and --train-seed"):
-            requests.axes(**nested, **other)
-
-
-@pytest.mark.parametrize("given", [8, 8.0, "8", "8/255", ["8/255"], [8]])
-def test_run_reads_epsilon_in_8_bit_units(given):
-    assert requests.axes(epsilon=given).epsilons == [8.0]
-
-
 def test_failed_cells_say_why_in_a_column_of_the_frame(tmp_path):
     table = run("stripes", "bad:raises", out=tmp_path)
     assert list(table.columns) == [*COLUMNS, "error"]
@@ -88,12 +57,6 @@ def test_failed_cells_say_why_in_a_column_of_the_frame(tmp_path):
     assert list(ucbench.read_results(tmp_path / "results.csv").columns) == list(COLUMNS)
     assert "error" not in repr(table)
     assert isinstance(table[table["status"] == "ok"], type(table))
-
-
-def test_run_axes_take_one_or_several_values():
-    one, several = requests.axes(poisoner="uc", mixture=0.5), requests.axes(poisoner=["uc", "lsp"], mixture=[0.5, 1])
-    assert (one.poisoners, one.mixtures, one.datasets) == (["uc"], [0.5], ["photos"])
-    assert (several.poisoners, several.mixtures) == (["uc", "lsp"], [0.5, 1])
 
 
 def test_run_returns_one_row_per_cell_with_references(tmp_path):

@@ -119,3 +119,39 @@ def test_suite_refuses_a_value_that_its_axis_cannot_read(tmp_path):
     path.write_text('name = "small"\nversion = 1\n\n[[table]]\npoisoner = "uc"\nmixture = [0.5, "half"]\n')
     with pytest.raises(UsageError, match=r"line 6, table\.1\.mixture: --mixture takes a fraction.*'half'\.$"):
         load_suite(path)
+
+
+@pytest.mark.parametrize(
+    ("given", "pairs"),
+    [
+        ({}, [(0, 0)]),
+        ({"seed": 3}, [(3, 3)]),
+        ({"seed": "0-2"}, [(0, 0), (1, 1), (2, 2)]),
+        ({"seed": "0,4"}, [(0, 0), (4, 4)]),
+        ({"trainings": 3}, [(0, 0), (0, 1), (0, 2)]),
+        ({"seed": "0,4", "trainings": "2"}, [(0, 0), (0, 1), (4, 8), (4, 9)]),
+        ({"craft_seed": "0-1"}, [(0, 0), (1, 0)]),
+        ({"train_seed": "5,7"}, [(0, 5), (0, 7)]),
+        ({"craft_seed": "0-1", "train_seed": "2,3"}, [(0, 2), (0, 3), (1, 2), (1, 3)]),
+    ],
+)
+def test_axes_pair_or_cross_seeds(given, pairs):
+    assert requests.axes(**given).seeds == pairs
+
+
+@pytest.mark.parametrize("other", [{"craft_seed": 0}, {"train_seed": "0-1"}])
+def test_axes_refuse_seeds_given_both_ways(other):
+    for nested in ({"seed": 0}, {"trainings": 2}):
+        with pytest.raises(UsageError, match=r"either --seed.*or --craft-seed and --train-seed"):
+            requests.axes(**nested, **other)
+
+
+@pytest.mark.parametrize("given", [8, 8.0, "8", "8/255", ["8/255"], [8]])
+def test_axes_read_epsilon_in_8_bit_units(given):
+    assert requests.axes(epsilon=given).epsilons == [8.0]
+
+
+def test_axes_take_one_or_several_values():
+    one, several = requests.axes(poisoner="uc", mixture=0.5), requests.axes(poisoner=["uc", "lsp"], mixture=[0.5, 1])
+    assert (one.poisoners, one.mixtures, one.datasets) == (["uc"], [0.5], ["photos"])
+    assert (several.poisoners, several.mixtures) == (["uc", "lsp"], [0.5, 1])
