@@ -122,7 +122,7 @@ def plan_session(
     """
     from ucbench.running.estimate import predicted, probe_training, training_work
     from ucbench.running.preflight import check_components
-    from ucbench.running.tasks import finished, other_threads, task_of, threads_hints, with_crafting
+    from ucbench.running.tasks import finished, other_threads, task_of, warn_of_threads, with_crafting
 
     planned = []
     crafting: set[str | None] = set()
@@ -131,8 +131,7 @@ def plan_session(
     undone = [task for task, done in zip(tasks, done_before, strict=True) if not done]
     check_components(undone, session)
     others = other_threads(tasks, undone, session, out)
-    for hint in threads_hints(others):
-        session.progress.say(hint)
+    warn_of_threads(others)
     # A craft is for the first cell that needs it, which a cell that is done does not.
     left = with_crafting(undone, session)
     for task, done in zip(tasks, done_before, strict=True):

@@ -301,6 +301,15 @@ def test_run_without_progress_warns_of_failed_cells(caplog):
     assert "1 of 4 cells failed. The first, of bad:raises: RuntimeError: the optimiser gave up" in caplog.text
 
 
+def test_run_without_progress_warns_of_records_with_other_threads_before_it_computes(tmp_path, caplog, monkeypatch):
+    run("stripes", out=tmp_path)
+    caplog.clear()
+    warned = []
+    monkeypatch.setattr(tiny.protector.Stripes, "craft", lambda *given: warned.extend(caplog.messages))
+    run("stripes", out=tmp_path, threads=ARITHMETIC["threads"] + 1)
+    assert warned == ["3 cells have records with threads = 1; give --threads 1 (in Python threads=1) to use them."]
+
+
 @pytest.mark.parametrize(
     ("images", "hint"),
     [

@@ -69,21 +69,23 @@ def test_rerun_all_retrains_on_the_same_releases_with_equal_results(tmp_path):
     assert run(tmp_path, "stripes", "badge")[0] == again
 
 
-def test_cells_recorded_with_other_threads_are_named_in_one_line(tmp_path):
+def test_cells_recorded_with_other_threads_are_named_in_one_warning(tmp_path, caplog):
     run(tmp_path, "stripes")
     registry = tiny.registry()
     session = tiny.session(tmp_path / "store")
     session = session.with_numerics(replace(session.numerics, threads=session.numerics.threads + 1))
-    session.progress = Listening(session.progress)
     cells = expand(Request(["spots"], ["stripes", "badge"], ["tiny"], ["original"]), registry)
     threads = session.numerics.threads - 1
-    hint = f"3 cells have records with threads = {threads}; give --threads {threads} to use them."
+    hint = (
+        f"3 cells have records with threads = {threads}; give --threads {threads} (in Python threads={threads}) to use"
+        " them."
+    )
     assert [cell.done for cell in plan_session(cells, session, out=tmp_path / "out")] == [False] * 4
-    assert session.progress.said.count(hint) == 1
+    assert caplog.messages.count(hint) == 1
     run_cells(cells, session, out=tmp_path / "out")
-    assert session.progress.said.count(hint) == 2
+    assert caplog.messages.count(hint) == 2
     run_cells(cells, session, out=tmp_path / "out")
-    assert session.progress.said.count(hint) == 2
+    assert caplog.messages.count(hint) == 2
 
 
 def test_rerun_reports_a_changed_number(tmp_path):

@@ -26,8 +26,8 @@ from ucbench.running.tasks import (
     other_threads,
     succeeded,
     task_of,
-    threads_hints,
     title,
+    warn_of_threads,
     with_recorded_metrics,
 )
 from ucbench.session import Session
@@ -96,8 +96,7 @@ def run_cells(
 
     if records:
         session.progress.say(f"{len(records)} of {len(tasks)} cells from records.")
-    for hint in threads_hints(other_threads(tasks, missing, session, out)):
-        session.progress.say(hint)
+    warn_of_threads(other_threads(tasks, missing, session, out))
     if missing:
         count = session.progress.cells(len(missing), time_left.text)
         with interruptible():

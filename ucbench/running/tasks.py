@@ -172,14 +172,15 @@ def other_threads(
     return others
 
 
-def threads_hints(others: Mapping[str, Sequence[int]]) -> list[str]:
-    """A sentence for each number of threads of :func:`other_threads`."""
+def warn_of_threads(others: Mapping[str, Sequence[int]]) -> None:
+    """Warn of each number of threads of :func:`other_threads`, before all of its cells are computed again."""
     counts = Counter(threads for of_cell in others.values() for threads in of_cell)
-    return [
-        f"{'1 cell has a record' if count == 1 else f'{count} cells have records'} with threads = {threads};"
-        f" give --threads {threads} to use them."
-        for threads, count in sorted(counts.items())
-    ]
+    for threads, count in sorted(counts.items()):
+        records = "1 cell has a record" if count == 1 else f"{count} cells have records"
+        _log.warning(
+            "%s with threads = %d; give --threads %d (in Python threads=%d) to use them.",
+            records, threads, threads, threads,
+        )  # fmt: skip
 
 
 def _threads_of_records(out: Path, keys: Container[str]) -> dict[str, int]:
