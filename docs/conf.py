@@ -35,7 +35,8 @@ extensions += [
     "_ext.photo_effect",
     "_ext.platforms",
 ]
-exclude_patterns = ["_build", "examples"]  # Example distributions, whose READMEs are no pages.
+# Example distributions, whose READMEs are no pages, and parts of the pages of methods.
+exclude_patterns = ["_build", "_methods", "examples"]
 
 # Two dashes are an option, not a dash.
 smartquotes = False

@@ -1,4 +1,7 @@
-"""The page of one method: a card, what it does to images, its formula, deviations, parameters, figures, citations."""
+"""The page of one method: a card, what it does to images, its formula, deviations, parameters, figures, citations.
+
+A method that needs more words than its spec has them in ``docs/_methods``, below headings of the second level.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 
 from _ext import mathematics, measured, thumbnails
 from _ext.markdown import cell, code, table
-from _ext.paths import DOCS, METHODS
+from _ext.paths import DOCS, METHODS, WRITTEN
 from _ext.published import page_about
 from ucbench.cli.output import as_text
 from ucbench.cli.parameters import parameter_rows, syntax
@@ -77,12 +80,19 @@ def page(spec: ComponentSpec, registry: Registry) -> str:
         thumbnails.figure(spec, registry) if isinstance(spec, PoisonerSpec) else "",
         _section("Formula", mathematics.markdown(spec.equation)),
         _section("Fidelity", "\n".join(f"- {each}" for each in sentences(spec.fidelity))),
+        _written(spec),
         _section("Presets", _presets(spec, params)),
         _section("Parameters", _parameters(params)),
         _section("Measured", _figures(spec)),
         _section("How to cite", "\n\n".join(f"```bibtex\n{each}\n```" for each in bibtex(spec.name, spec.paper))),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _written(spec: ComponentSpec) -> str:
+    """What people wrote about the method beside its spec; empty for most."""
+    path = WRITTEN / f"{spec.kind}-{spec.name}.md"
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
 
 
 def _section(heading: str, text: str) -> str:

@@ -9,6 +9,8 @@ ROOT = DOCS.parent
 LEADERBOARDS = ROOT / "leaderboards"
 #: Generated folders, which git ignores; see ``docs/.gitignore``.
 METHODS, NOTEBOOKS, PUBLISHED, RESULTS = "methods", "notebooks", "published", "results"
+#: What people write about single methods, by the name of the method's page; :mod:`_ext.method_page` inserts it.
+WRITTEN = DOCS / "_methods"
 
 
 def write_pages(docs: Path, folder: str, pages: dict[str, str]) -> None:

@@ -48,6 +48,11 @@ def pages() -> list[Path]:
     return [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 
 
+def written() -> list[Path]:
+    """What people write into pages of methods."""
+    return sorted((DOCS / "_methods").glob("*.md"))
+
+
 def generated() -> dict[Path, str]:
     """Pages that exist in the built site only, with their text."""
     folders = {

@@ -22,7 +22,11 @@ from ucbench.cli.output import print_summary
 from ucbench.results.records import read_records
 from ucbench.results.table import rows
 
-BLOCKS = [(block, place) for page in doc_pages.pages() for place, block in enumerate(doc_pages.blocks(page))]
+BLOCKS = [
+    (block, place)
+    for page in [*doc_pages.pages(), *doc_pages.written()]
+    for place, block in enumerate(doc_pages.blocks(page))
+]
 #: Languages that say how to read a block; in another nothing would be checked. Output is text, or says nothing.
 KNOWN = {"python", "toml", "sh", "json", "indented", "text", "bibtex", ""}
 

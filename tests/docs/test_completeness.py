@@ -188,7 +188,7 @@ def test_methods_page_lists_every_method_and_a_page_explains_it(capsys):
 
 
 def test_kornia_table_has_a_row_for_every_defense_that_changes_images():
-    part = section(rendered(DOCS / "defenses.md"), "## Ours and kornia's")
+    part = section(rendered(DOCS / "_methods" / "defense-kornia.md"), "## Ours and kornia's")
     names = [spec.name for plugin in (ucbench_augment, ucbench_squeeze) for spec in plugin.ucbench_defenses()]
     missing = [name for name in names if not re.search(rf"^\| [^|]*\b{name}\b", part, re.MULTILINE)]
     assert missing == ["iss"]  # grayscale and jpeg one after the other, which have rows

@@ -28,6 +28,14 @@ def test_method_page_shows_each_formula_whole_and_as_mathml(spec):
         assert mathematics.mathml(displayed or inline, bool(displayed)).startswith("<math")
 
 
+@pytest.mark.parametrize("path", doc_pages.written(), ids=lambda path: path.stem)
+def test_method_page_has_what_is_written_about_the_method_below_its_title(path):
+    text = path.read_text(encoding="utf-8").strip()
+    page = doc_pages.method_pages()[path.name]
+    assert f"\n\n{text}\n\n" in page
+    assert re.findall("^#+ ", text, re.MULTILINE) == ["## "] * len(re.findall("^#", text, re.MULTILINE))
+
+
 def test_equation_with_semicolon_in_a_formula_stays_one_block():
     assert mathematics.markdown(r"$$f(x; \theta), y; z$$ where a; b") == "$$\nf(x; \\theta), y; z\n$$\n\nwhere a; b."
 
