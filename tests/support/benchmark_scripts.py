@@ -24,7 +24,7 @@ def script(path):
     finally:
         sys.path.remove(folder)
         for name in set(sys.modules) - before:
-            module = sys.modules[name]
-            files = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+            own = vars(sys.modules[name])  # torch.classes makes up whatever attribute it is asked for
+            files = [own.get("__file__"), *own.get("__path__", ())]
             if any(file and file.startswith(folder) for file in files):
                 del sys.modules[name]
