@@ -176,7 +176,10 @@ def analyze_folder(
     from ucbench.analysis.analyze import analyzed
     from ucbench.analysis.measures import measured
     from ucbench.analysis.recorded import Recorded, recorded, with_measures
+    from ucbench.running.preflight import check_folder
 
+    if out is not None:
+        check_folder(out)
     metrics = request.metrics(session.registry)
     groups = []
     for group in recorded(folder, session):

@@ -126,6 +126,18 @@ def test_analysis_of_a_folder_equals_that_of_its_axes_and_leaves_its_records(tmp
         assert (out / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
+def test_analysis_into_a_folder_that_cannot_be_made_is_refused_before_anything_is_trained(tmp_path, trainings, capsys):
+    assert main(["run", *CRAFTS, *AXES, "--out", str(tmp_path / "run")]) == 0
+    trained = len(trainings)
+    (tmp_path / "file").touch()
+    assert (
+        main(["analyze", str(tmp_path / "run"), "--device", "cpu", *SMALL, "--out", str(tmp_path / "file" / "out")])
+        == 1
+    )
+    assert "Results cannot be written to" in capsys.readouterr().err
+    assert len(trainings) == trained
+
+
 def test_analysis_of_another_layer_has_no_measures_of_the_first(tmp_path):
     out = tmp_path / "out"
     for layer in ("penultimate", "input"):

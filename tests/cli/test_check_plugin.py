@@ -74,6 +74,13 @@ def test_named_surrogate_must_be_installed_and_fit_the_poisoner(capsys, tmp_path
     assert evidence in line["evidence"]
 
 
+def test_component_that_exits_fails_the_check(capsys, tmp_path):
+    text = source("defense", "return x * torch", "raise SystemExit(0)\n        return x * torch")
+    code, entry = checked_source(capsys, tmp_path, text)
+    assert code == 1
+    assert "SystemExit" in str(entry)
+
+
 def test_broken_preset_is_named_once(capsys, tmp_path):
     """The sample is the preset ``quick``, so it fails for the same reason."""
     quick = "class Few(Params):\n    presets = {'quick': {'steps': 3}}\n"

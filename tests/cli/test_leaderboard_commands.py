@@ -107,6 +107,9 @@ def test_submission_is_packed_checked_and_rejected_after_a_change(capsys, tmp_pa
     text = output(capsys, "leaderboard", "check", suite, got, code=1)
     assert "README.md does not follow from the records" in text
     assert "README.md is not what SHA256SUMS says" in text
+    (got / "README.md").unlink()
+    text = output(capsys, "leaderboard", "check", suite, got, code=1)
+    assert "README.md is missing: `ucbench leaderboard build` makes it." in text
     again = tmp_path / "again.zip"
     output(capsys, "leaderboard", "submit", suite, board, "--out", again)
     assert again.read_bytes() == sent.read_bytes()

@@ -56,8 +56,8 @@ def test_diff_is_second_minus_first_paired_by_seed(board):
 
 
 def test_diff_has_no_interval_without_two_common_seeds(board):
-    one = board([boards.record("uc", seed, 40) for seed in (0, 1, 2)])
-    other = board([boards.record("uc", seed, 50) for seed in (2, 3, 4)])
+    one = board([boards.record("uc", seed, accuracy) for seed, accuracy in enumerate((30, 35, 40))])
+    other = board([boards.record("uc", seed, accuracy) for seed, accuracy in enumerate((50, 70, 75), 2)])
     (line,) = compare_boards(one, other).differences
     assert (line.change.mean, line.change.n, math.isnan(line.change.half)) == (10, 1, True)
 

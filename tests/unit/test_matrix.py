@@ -253,6 +253,7 @@ def test_surrogate_defaults_to_that_of_the_poisoner():
         ({"defenses": ["dim+dimm"]}, "Unknown defense 'dimm'. Did you mean 'dim'?"),
         ({"defenses": ["none+dim"]}, "Defense 'none+dim': none means no defense, so it joins no chain"),
         ({"poisoners": ["leaner"], "surrogates": ["eye"]}, "Unknown surrogate 'eye'. Did you mean 'eyes'?"),
+        ({"poisoners": ["stripes"], "surrogates": ["eye"]}, "Unknown surrogate 'eye'. Did you mean 'eyes'?"),
         ({"poisoners": ["stripes@wid"]}, "has no preset 'wid'. Did you mean 'wide'?"),
         ({"poisoners": ["stripes:perod=3"]}, "has no parameter 'perod'. Did you mean 'period'?"),
         ({"victims": ["tiny:epochs=two"]}, "epochs takes a whole number; got 'two'"),

@@ -97,6 +97,13 @@ def test_export_into_the_working_folder_is_refused_before_the_craft(session, tmp
     assert tiny.work_done()["craft badge"] == 0
 
 
+def test_export_into_a_folder_that_cannot_be_made_is_refused_before_the_craft(session, tmp_path, tiny_log):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="Results cannot be written to"):
+        export_release(cell("badge"), session, tmp_path / "file" / "out", NOTHING)
+    assert tiny.work_done()["craft badge"] == 0
+
+
 def test_export_sorts_folders_by_label_and_files_by_index():
     images = np.zeros((12, 3, 2, 2), np.uint8)
     names = ("zebra", "a/b c", "", "..", *(f"class {k}" for k in range(4, 12)))

@@ -186,6 +186,7 @@ def test_suite_axes_are_replaced_by_given_ones(tmp_path):
         (("version = 2", 'version = "two"'), "line 3, version: Input should be a valid integer"),
         (("version = 2", ""), "version is required."),
         (("[[table]]", "[[tables]]"), "table is required: [[table]] names the axes to cross"),
+        (("[[exclude]]", "[exclude]"), "exclude: write [[exclude]], with two brackets"),
         (
             ('name = "small"', 'name = "Small Suite"'),
             "line 2, name: write lower-case words joined by -, as in my-suite;",

@@ -112,7 +112,7 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
         except DataError as error:  # the other problems say more
             problems.append(Problem("error", str(error)))
         else:
-            problems += [Problem("error", f"{folder / name} does not follow from the records.") for name in different]
+            problems += [Problem("error", _differs(folder / name)) for name in different]
             if not different:
                 notes.append("All tables follow from the records.")
     if problem := missing_board(suite.file.gate, folder):
@@ -124,6 +124,12 @@ def _audit(suite: Suite, folder: Path, *, complete: bool) -> Audit:
     if others := unchecked(folder):
         notes.append(f"Not checked: {', '.join(others)}.")
     return result._replace(problems=tuple(problems), notes=tuple(notes))
+
+
+def _differs(path: Path) -> str:
+    if path.exists():
+        return f"{path} does not follow from the records."
+    return f"{path} is missing: `ucbench leaderboard build` makes it."
 
 
 def _not_installed(folder: Path) -> str:

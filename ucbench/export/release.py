@@ -43,6 +43,7 @@ from ucbench.plugins.citations import bibtex
 from ucbench.plugins.grammar import parse
 from ucbench.plugins.params import Params
 from ucbench.results.records import Record
+from ucbench.running.preflight import check_folder
 from ucbench.running.sets import crafted, labelled, published_of
 from ucbench.running.tasks import stated_components, task_of
 from ucbench.session import Session
@@ -94,6 +95,7 @@ def export_release(
         raise UsageError("The clean reference has no release to export: it is the data set itself.")
     if is_occupied(out):
         raise UsageError(f"{out} exists already. Name another --out, or move it away.")
+    check_folder(out.parent)
     if record is not None:
         _check_key(record, task_of(cell, session).key)
     key, release = crafted(cell, session)

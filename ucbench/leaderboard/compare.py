@@ -256,8 +256,8 @@ def _unscheduled(victim: str) -> str:
 def _difference(setting: Setting, one: pd.Series, other: pd.Series, source: str = "") -> Difference:
     first, second = t_interval(one), t_interval(other)
     change = t_interval(() if source else other - one)
-    if change.n < 2:
-        change = Interval(second.mean - first.mean, math.nan, change.n)
+    if not change.n:  # no seed in common
+        change = Interval(second.mean - first.mean, math.nan, 0)
     return Difference(setting, source, first, second, change)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ucbench.errors import UsageError, visible
 from ucbench.leaderboard.marks import INK, Mark
+from ucbench.store.files import atomic_write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -137,9 +138,10 @@ def save(figure: Figure, path: Path) -> None:
 
     An SVG file needs matplotlib's setting ``svg.hashsalt`` for that. Missing parent folders are created.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    omitted = _OMITTED.get(path.suffix[1:].lower(), ())
-    figure.savefig(path, dpi=150, metadata=dict.fromkeys(omitted) or None)
+    ending = path.suffix[1:].lower()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=ending or None, dpi=150, metadata=dict.fromkeys(_OMITTED.get(ending, ())) or None)
+    atomic_write_bytes(path, buffer.getvalue())
 
 
 def mark_svg(mark: Mark) -> str:

@@ -97,6 +97,8 @@ def expand(request: Request, registry: Registry, keep: Callable[[Cell], bool] | 
         for dataset in datasets
     ]
     metrics = tuple(registry.resolve(MetricSpec, text) for text in request.metrics)
+    for text in request.surrogates:  # a poisoner without one would not notice a wrong name
+        registry.resolve(SurrogateSpec, text)
     clean, sham = (registry.resolve(PoisonerSpec, name) for name in ADDED_REFERENCES)
     # All exploiters share the crafts of a data set and seed.
     crafts = {

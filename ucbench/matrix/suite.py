@@ -231,6 +231,8 @@ def _problem(item: Mapping[str, Any], text: str) -> str:
     elif item["type"] == "missing":
         message = "is required" if keys[-1] != "table" else "is required: [[table]] names the axes to cross"
         return f"{where} {message}"
+    elif item["type"] == "list_type" and path in (["table"], ["exclude"]):
+        message = f"write [[{name}]], with two brackets"
     elif item["type"] == "string_pattern_mismatch":
         written = "lower-case words joined by -, as in my-suite"
         message = f"write {written}{', and a version: my-suite/v1' if keys[-1] == 'of' else ''}; got {item['input']!r}"

@@ -44,10 +44,20 @@ def preflight(session: Session, out: Path | None, *, device: bool = True) -> Non
             folder.mkdir(parents=True, exist_ok=True)
     if problem := store_problem(session.store.root):
         raise StoreError(problem)
-    if out is not None and (problem := folder_problem(out, out / "records", out / "sheets")):
-        raise StoreError(f"Results cannot be written to {out}: {problem}. Name another folder with --out.")
+    if out is not None:
+        check_folder(out, out / "records", out / "sheets")
     for warning in store_warnings(session.store.root):
         _log.warning(warning)
+
+
+def check_folder(out: Path, *others: Path) -> None:
+    """Check that results can be written to the folder, and to ``others`` that exist.
+
+    Raises:
+        StoreError: if not.
+    """
+    if problem := folder_problem(out, *others):
+        raise StoreError(f"Results cannot be written to {out}: {problem}. Name another folder with --out.")
 
 
 def check_device(numerics: Numerics) -> None:

@@ -87,7 +87,7 @@ def examine(registry: Registry, kind: str, reference: str) -> Examination:
         except UcbenchError as raised:
             place = place_in_package(raised, spec.load)
             error = f"{raised} ({place})" if place else str(raised)
-        except Exception as raised:  # a component may break its check in any way; the others must still be reported
+        except (Exception, SystemExit) as raised:  # a component may break its check in any way; others must be reported
             error = f"the check failed: {error_text(raised, spec.load)}"
     unreached = "not checked" if error else "another rule broke before" if findings.failures else "no case for it"
     contract = findings.on(RULES[spec.kind], unreached)

@@ -193,7 +193,7 @@ def subject_of(component: object, spec: S | None, kind: type[S]) -> Subject[S]:
     return Subject(f"{kind.kind} {name}", spec, lambda: component, type(component).__module__, current_findings())
 
 
-def error_text(error: Exception, package: str) -> str:
+def error_text(error: BaseException, package: str) -> str:
     """The error, and where in the component's package it was raised, or came through."""
     place = place_in_package(error, package) or "where the core calls the component or reads what it returned"
     return f"{type(error).__name__}: {error} ({place})"
