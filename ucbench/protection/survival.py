@@ -10,7 +10,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -62,18 +62,18 @@ class Survival:
 
     @property
     def energy(self) -> float:
-        """Mean over photos of :attr:`Remainder.energy`."""
-        return fmean(one.energy for one in self.photos.values())
+        """Median over photos of :attr:`Remainder.energy`: a tiny photo can have many times its change."""
+        return median(one.energy for one in self.photos.values())
 
     @property
     def cosine(self) -> float:
-        """Mean over photos of :attr:`Remainder.cosine`."""
-        return fmean(one.cosine for one in self.photos.values())
+        """Median over photos of :attr:`Remainder.cosine`."""
+        return median(one.cosine for one in self.photos.values())
 
     @property
     def kept(self) -> float:
-        """Mean over photos of :attr:`Remainder.kept`."""
-        return fmean(one.kept for one in self.photos.values())
+        """Median over photos of :attr:`Remainder.kept`."""
+        return median(one.kept for one in self.photos.values())
 
 
 class _Processing(NamedTuple):
