@@ -140,6 +140,11 @@ def test_folder_without_permission_is_a_problem_and_names_the_folder(tmp_path, m
     assert f"no permission for {tmp_path / 'objects'}" in store_problem(tmp_path)
 
 
+def test_file_in_place_of_the_store_is_called_a_file(tmp_path):
+    (tmp_path / "file").touch()
+    assert f"{tmp_path / 'file'} is a file" in store_problem(tmp_path / "file")
+
+
 def test_preflight_leaves_nothing_in_the_folders_that_it_tries(tmp_path):
     preflight(tiny.session(tmp_path / "store"), tmp_path / "out")
     assert {path.name for path in tmp_path.rglob("*")} == {"store", "tmp", "out"}

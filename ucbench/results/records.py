@@ -267,6 +267,7 @@ def write_record(out: Path, record: Record) -> Path:
             with reporting(path):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 path.rename(target)
+            _log.warning("What was in %s is now %s.", visible(str(path)), visible(str(target)))
     atomic_write_text(path, to_json(record))
     return path
 

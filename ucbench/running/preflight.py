@@ -101,6 +101,8 @@ def store_problem(root: Path) -> str:
 def folder_problem(folder: Path, *others: Path) -> str:
     """Why a file cannot be made in the folder, which need not exist yet, or in others that exist; empty if it can."""
     for path in others:
+        if path.exists() and not path.is_dir():
+            return f"{path} is a file"
         if path.exists() and not os.access(path, os.W_OK | os.X_OK):
             return f"no permission for {path}"
     try:
@@ -227,6 +229,6 @@ def check_space(tasks: Iterable[Task], session: Session) -> None:
     free = shutil.disk_usage(existing_part(session.store.root)).free
     if needed > free:
         raise StoreError(
-            f"The {len(missing)} releases to craft need {needed / 2**30:.1f} GiB, but {session.store.root} has"
-            f" only {free / 2**30:.1f} GiB left. `ucbench cache gc` removes what is not needed; UCBENCH_HOME moves it."
+            f"The {len(missing)} releases to craft need {needed / 2**20:,.0f} MiB, but {session.store.root} has"
+            f" only {free / 2**20:,.0f} MiB left. `ucbench cache gc` removes what is not needed; UCBENCH_HOME moves it."
         )
