@@ -141,13 +141,13 @@ def test_check_notices_every_attack_and_names_it(capsys, world, tmp_path):
     trials.end()
 
 
-def test_check_passes_an_invented_accuracy_and_computing_again_notices_it(capsys, world, board):
+def test_check_passes_an_invented_accuracy_and_computing_again_notices_it(capsys, caplog, world, board):
     """What a record says was measured follows from nothing else in it."""
     to_one(invent)(board)
     assert checked(capsys, world, board)["errors"] == []
     main(["run", "--suite", str(world / "small.toml"), "--out", str(board), "--rerun", "all", "--device", "cpu",
           "--dtype", "float32"])  # fmt: skip
-    reported = [line for line in capsys.readouterr().err.splitlines() if "differs from before" in line]
+    reported = [text for text in caplog.messages if "differs from before" in text]
     assert len(reported) == 1
     assert "badge" in reported[0]
     assert "test_accuracy" in reported[0]

@@ -56,14 +56,15 @@ def test_rerun_retries_failures_unless_only_missing_is_requested(tmp_path):
     assert tiny.work_done()["craft bad raises"] == 2
 
 
-def test_rerun_all_retrains_on_the_same_releases_with_equal_results(tmp_path):
+def test_rerun_all_retrains_on_the_same_releases_with_equal_results(tmp_path, caplog):
     first, _ = run(tmp_path, "stripes", "badge")
     trained = tiny.work_done()["train TinyNet"]
     again, said = run(tmp_path, "stripes", "badge", rerun="all")
     assert tiny.work_done()["train TinyNet"] == 2 * trained
     assert tiny.work_done()["craft stripes"] == 1
     assert [record["metrics"] for record in again] == [record["metrics"] for record in first]
-    assert not [text for text in said if "differs from before" in text]
+    assert "differs from before" not in caplog.text
+    assert "4 of 4 cells have the metrics of before." in said
     assert [read_record(record_path(tmp_path / "out", r["cell"])) for r in again] == again
     # What was computed anew is what the store has from now on.
     assert run(tmp_path, "stripes", "badge")[0] == again
@@ -88,14 +89,15 @@ def test_cells_recorded_with_other_threads_are_named_in_one_warning(tmp_path, ca
     assert caplog.messages.count(hint) == 2
 
 
-def test_rerun_reports_a_changed_number(tmp_path):
+def test_rerun_reports_a_changed_number(tmp_path, caplog):
     records, _ = run(tmp_path, "stripes")
     altered = json.loads(json.dumps(records[2]))
     altered["metrics"]["test_accuracy"] = 1.25
     write_record(tmp_path / "out", altered)
     again, said = run(tmp_path, "stripes", rerun="all")
     assert again[2]["metrics"] == records[2]["metrics"]
-    (message,) = [text for text in said if "differs from before" in text]
+    (message,) = [text for text in caplog.messages if "differs from before" in text]
+    assert "2 of 3 cells have the metrics of before." in said
     assert "stripes" in message
     assert f"test_accuracy 1.25 -> {records[2]['metrics']['test_accuracy']}" in message
 
@@ -109,19 +111,18 @@ def test_rerun_measures_requested_metrics_again(tmp_path):
     assert "change.mean" in records[2]["metrics"]
 
 
-def test_rerun_all_retrains_cells_that_lack_a_requested_metric(tmp_path):
+def test_rerun_all_retrains_cells_that_lack_a_requested_metric(tmp_path, caplog):
     registry = tiny.registry()
     before, _ = run(tmp_path, "stripes")
     altered = {**before[2], "metrics": {**before[2]["metrics"], "test_accuracy": 1.25}}
     write_record(tmp_path / "out", altered)
     trained = tiny.work_done()["train TinyNet"]
     session = tiny.session(tmp_path / "store", registry)
-    session.progress = Listening(session.progress)
     cells = expand(Request(["spots"], ["stripes"], ["tiny"], ["original"], metrics=["change"]), registry)
     records = run_cells(cells, session, out=tmp_path / "out", rerun="all")
     assert tiny.work_done()["train TinyNet"] == 2 * trained
     assert "change.mean" in records[2]["metrics"]
-    assert len([text for text in session.progress.said if "differs from before" in text]) == 1
+    assert len([text for text in caplog.messages if "differs from before" in text]) == 1
 
 
 def test_rerun_failure_keeps_the_previous_record(tmp_path, monkeypatch):

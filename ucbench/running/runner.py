@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,8 @@ from ucbench.running.tasks import (
 from ucbench.session import Session
 from ucbench.store.files import sweep_drafts
 
+_log = logging.getLogger(__name__)
+
 
 def run_cells(
     cells: Sequence[Cell],
@@ -53,7 +56,7 @@ def run_cells(
     Args:
         executor: computes what is not done; by default one cell after another in this process.
         rerun: ``missing`` computes cells without a record, ``failed`` also those that failed, and ``all`` every cell
-            again, with the releases and surrogates in the store. Then metrics that differ from before are reported.
+            again, with the releases and surrogates in the store. Metrics that differ from before are logged as errors.
 
     Raises:
         DataError: if a data set cannot be read, before anything is computed.
@@ -71,6 +74,7 @@ def run_cells(
     check_defenses(missing)
     check_space(missing, session)
     time_left = TimeLeft(missing, session)
+    differing: set[str] = set()
 
     def on_done(task: Task, record: Record) -> None:
         unstored = record.get(UNSTORED)
@@ -85,7 +89,8 @@ def run_cells(
         elif out is not None:
             write_record(out, record)
         if changed := _changed(before.get(task.key), record):
-            session.progress.say(f"{title(task.cell)}: differs from before: {changed}")
+            differing.add(task.key)
+            _log.error("%s: differs from before: %s", title(task.cell), changed)
         if unstored is not None:
             raise StoreError(unstored)
         time_left.on_done(task, record)
@@ -103,6 +108,8 @@ def run_cells(
             (executor or Serial()).run(missing, session, on_done)
         if failed := sum(records[task.key]["status"] != "ok" for task in missing):
             session.progress.say(_failures(failed, len(missing)))
+    if before:
+        session.progress.say(f"{len(before) - len(differing)} of {len(before)} cells have the metrics of before.")
     return [as_requested(records[task.key], task.cell) for task in requested]
 
 
