@@ -106,7 +106,7 @@ class EMinNParams(SweepParams):
             "clip_norm": None,
         },
     }
-    surrogates: ClassVar[Mapping[str, str]] = {**_PUBLISHED, "apbench": "resnet18", "rem": "resnet18"}
+    surrogates: ClassVar[Mapping[str, str]] = dict.fromkeys(("paper", "released", "apbench", "rem"), "resnet18")
 
     @model_validator(mode="after")
     def _batches_have_no_error(self) -> Self:

@@ -109,7 +109,8 @@ def run_cells(
         if failed := sum(records[task.key]["status"] != "ok" for task in missing):
             session.progress.say(_failures(failed, len(missing)))
     if before:
-        session.progress.say(f"{len(before) - len(differing)} of {len(before)} cells have the metrics of before.")
+        equal = sum(records[key]["status"] == "ok" and key not in differing for key in before)
+        session.progress.say(f"{equal} of {len(before)} cells have the metrics of before.")
     return [as_requested(records[task.key], task.cell) for task in requested]
 
 
